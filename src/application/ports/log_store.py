@@ -1,0 +1,38 @@
+"""The output of attempts: written by supervisors, byte for byte, and read while it grows."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+from domain.log import LogRef, Page, Stream
+
+
+class LogStore(Protocol):
+    """Reads raise LogNotFound where the attempt has no log."""
+
+    def target(self, ref: LogRef) -> Path:
+        """The file that the supervisor writes, its directory made. A sidecar index lies beside it."""
+
+    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
+        """Bytes written so far (of one stream). What is below it never changes."""
+
+    def read(self, ref: LogRef, start: int, stop: int, stream: Stream | None = None) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) as the program wrote them, in bounded pieces."""
+
+    async def lines(
+        self, ref: LogRef, after: str | None, limit: int, stream: Stream | None = None, *, final: bool
+    ) -> Page:
+        """At most `limit` whole lines after the cursor. `final`: nobody writes any more, so a last
+        line without a newline is given too. Raises InvalidCursor.
+        """
+
+    async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
+        """The cursor and the byte offset before the last `count` lines, found from the end."""
+
+    async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
+        """Waits until the log is larger than `past` bytes; False after `seconds`. Also for a log
+        that does not exist yet.
+        """
+
+    async def prune(self, ref: LogRef) -> None:
+        """Deletes the log; nothing if there is none."""

@@ -1,0 +1,249 @@
+"""A job: one request to run one command once to success, and the five states it passes through.
+
+Every decision about a job is a method here: from a job to the job that follows it, or a refusal.
+Adapters apply them under the row's lock. The drawing is docs/state-machine.md.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Self
+from uuid import UUID
+
+from domain.attempt import Ending, Outcome, Reason, Usage
+from domain.command import Command, environment_faults
+from domain.errors import IllegalTransition, InvalidJob, JobIsFinal, JobIsNotFinal, Place
+from domain.policy import ConcurrencyLimit, RetryPolicy
+
+
+class JobState(StrEnum):
+    """Where a job is. The last three are final and are never left."""
+
+    QUEUED = "queued"
+    """Waiting: for a time (`not_before`), for a limit, or for a worker with a free slot."""
+
+    RUNNING = "running"
+    """Claimed by a worker; `fence` says by which claim."""
+
+    SUCCEEDED = "succeeded"
+    """An attempt succeeded."""
+
+    FAILED = "failed"
+    """The last attempt that the policy allows did not succeed; `reason` says why."""
+
+    CANCELLED = "cancelled"
+    """Somebody asked for it, or it was still queued at `expires_at`."""
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+MAX_LABELS: Final = 32
+MIN_PRIORITY: Final = -100
+MAX_PRIORITY: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A job request as accepted; it never changes. Durations are in seconds.
+
+    `timeout_seconds` and `stop_grace_seconds` are None until the submit has filled in the defaults.
+    Of two waiting jobs the one with the higher `priority` goes first, then the older one.
+    """
+
+    command: Command
+    environment: Mapping[str, str] = field(default_factory=dict)
+    queue: str = "default"
+    priority: int = 0
+    not_before: datetime | None = None
+    expires_at: datetime | None = None
+    timeout_seconds: float | None = None
+    stop_grace_seconds: float | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    concurrency: ConcurrencyLimit | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def with_defaults(self, timeout_seconds: float, stop_grace_seconds: float) -> Self:
+        return replace(
+            self,
+            timeout_seconds=timeout_seconds if self.timeout_seconds is None else self.timeout_seconds,
+            stop_grace_seconds=(
+                stop_grace_seconds if self.stop_grace_seconds is None else self.stop_grace_seconds
+            ),
+        )
+
+    def check(self) -> None:
+        """Raises InvalidJob that names every place at once, where this could never run."""
+        if places := tuple(self.faults()):
+            raise InvalidJob("This job could never run; `errors` names each place.", places)
+
+    def faults(self) -> Iterator[Place]:
+        yield from self.command.faults()
+        yield from environment_faults(self.environment)
+        yield from self.retry.faults()
+        if not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
+            yield Place("/priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")
+        if self.not_before and self.expires_at and self.expires_at <= self.not_before:
+            yield Place("/expires_at", "is not after `not_before`, so the job would never run")
+        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
+            yield Place("/timeout_seconds", "must be more than 0")
+        if self.stop_grace_seconds is not None and self.stop_grace_seconds < 0:
+            yield Place("/stop_grace_seconds", "must not be negative")
+        if self.concurrency and self.concurrency.limit < 1:
+            yield Place("/concurrency/limit", "must be 1 or more")
+        if len(self.labels) > MAX_LABELS:
+            yield Place("/labels", f"holds more than {MAX_LABELS}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job at one moment.
+
+    `attempt` is the number of tries so far; a claim whose program was never started is given back
+    and does not count. `fence` grows with each claim and never goes back: a report that carries an
+    older one is refused. `not_before` is the spec's, later the end of a retry's wait.
+    `started_at` is the first start. `outcome` and `reason` are those of the latest ended attempt.
+    """
+
+    id: UUID
+    spec: JobSpec
+    submitted_at: datetime
+    submitted_by: str
+    retry_of: UUID | None = None
+    state: JobState = JobState.QUEUED
+    not_before: datetime | None = None
+    attempt: int = 0
+    fence: int = 0
+    session_id: UUID | None = None
+    worker: str | None = None
+    attempt_started: bool = False
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    usage: Usage | None = None
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether no other attempt can follow the one at hand, so that only its own end can end it."""
+        return self.attempt >= self.spec.retry.max_attempts
+
+    def is_due(self, at: datetime) -> bool:
+        return self.state is JobState.QUEUED and (self.not_before is None or self.not_before <= at)
+
+    # -- a worker's side -------------------------------------------------------------------------
+
+    def claimed(self, session_id: UUID, worker: str) -> Self:
+        """One more attempt, under a new fence. The program has not started yet."""
+        self._require(JobState.QUEUED)
+        return replace(
+            self,
+            state=JobState.RUNNING,
+            attempt=self.attempt + 1,
+            fence=self.fence + 1,
+            session_id=session_id,
+            worker=worker,
+            attempt_started=False,
+        )
+
+    def started(self, at: datetime) -> Self:
+        """Committed *before* the program is executed, so that "never started" can be proven.
+
+        Refused when a cancel has been asked for: then there is nothing to start.
+        """
+        self._require(JobState.RUNNING)
+        if self.cancel_requested_at is not None:
+            raise IllegalTransition(f"Job {self.id} was cancelled before it started.")
+        return replace(self, attempt_started=True, started_at=self.started_at or at)
+
+    def adopted(self, session_id: UUID, worker: str) -> Self:
+        """The same attempt under a new process life of its worker: fence and number stay."""
+        self._require(JobState.RUNNING)
+        return replace(self, session_id=session_id, worker=worker)
+
+    def ended(self, ending: Ending, at: datetime, chance: float) -> Self:
+        """The attempt ended: the job is final, or queued again after the policy's delay.
+
+        `chance` in [0, 1) spreads the delay. A job whose cancel was asked for is never tried again.
+        """
+        self._require(JobState.RUNNING)
+        after = replace(self, outcome=ending.outcome, reason=ending.reason, usage=ending.exit.usage)
+        if ending.outcome is Outcome.SUCCEEDED:
+            return after._finished(JobState.SUCCEEDED, at)
+        if ending.outcome is Outcome.CANCELLED or self.cancel_requested_at is not None:
+            return after._finished(JobState.CANCELLED, at)
+        if not self.spec.retry.allows(self.attempt, ending.outcome, ending.reason):
+            return after._finished(JobState.FAILED, at)
+        wait = timedelta(seconds=self.spec.retry.delay(self.attempt, chance))
+        return after._released(not_before=at + wait)
+
+    def put_back(self, at: datetime) -> Self:
+        """The claim is given back because its program never started: the attempt does not count."""
+        self._require(JobState.RUNNING)
+        if self.attempt_started:
+            raise IllegalTransition(f"Attempt {self.attempt} of job {self.id} has started.")
+        after = replace(self, attempt=self.attempt - 1)
+        if self.cancel_requested_at is not None:
+            return after._cancelled(at, code="cancelled", message="Cancelled before it started.")
+        return after._released(not_before=self.not_before)
+
+    # -- a caller's side -------------------------------------------------------------------------
+
+    def cancel(self, at: datetime) -> Self:
+        """Queued: cancelled at once. Running: asked for; the worker stops it. Cancelled: unchanged.
+
+        Raises JobIsFinal in the other final states.
+        """
+        match self.state:
+            case JobState.QUEUED:
+                return self._cancelled(at, code="cancelled", message="Cancelled while it was queued.")
+            case JobState.RUNNING:
+                return replace(self, cancel_requested_at=self.cancel_requested_at or at)
+            case JobState.CANCELLED:
+                return self
+            case JobState.SUCCEEDED | JobState.FAILED:
+                raise JobIsFinal(f"Job {self.id} has already {self.state}.")
+
+    def expired(self, at: datetime) -> Self:
+        """Still queued at `expires_at`: cancelled, so that a late job does no harm."""
+        self._require(JobState.QUEUED)
+        return self._cancelled(at, code="expired", message="Still queued at its `expires_at`.")
+
+    def retried(self, job_id: UUID, at: datetime, by: str) -> "Job":
+        """A new job of the same spec. Raises JobIsNotFinal while this one may still end well."""
+        if not self.state.is_final:
+            raise JobIsNotFinal(f"Job {self.id} is {self.state}.")
+        spec = replace(self.spec, not_before=None, expires_at=None)
+        return Job(id=job_id, spec=spec, submitted_at=at, submitted_by=by, retry_of=self.id)
+
+    # -- shared ----------------------------------------------------------------------------------
+
+    def _require(self, state: JobState) -> None:
+        if self.state is not state:
+            raise IllegalTransition(f"Job {self.id} is {self.state}, not {state}.")
+
+    def _finished(self, state: JobState, at: datetime) -> Self:
+        return replace(self, state=state, finished_at=at, session_id=None, not_before=None)
+
+    def _released(self, not_before: datetime | None) -> Self:
+        return replace(
+            self,
+            state=JobState.QUEUED,
+            not_before=not_before,
+            session_id=None,
+            worker=None,
+            attempt_started=False,
+        )
+
+    def _cancelled(self, at: datetime, code: str, message: str) -> Self:
+        after = replace(self, outcome=Outcome.CANCELLED, reason=Reason(code=code, message=message))
+        return after._finished(JobState.CANCELLED, at)
+
+
+def new_job(job_id: UUID, spec: JobSpec, at: datetime, by: str) -> Job:
+    """The first state of every job."""
+    return Job(id=job_id, spec=spec, submitted_at=at, submitted_by=by, not_before=spec.not_before)
