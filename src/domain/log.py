@@ -10,6 +10,10 @@ MAX_PIECE_BYTES: Final = 64 * 1024
 """A longer line is served in pieces of this size, each but the last marked `partial`."""
 
 
+MAX_SHOWN: Final = 500
+"""Characters of a line that a record keeps."""
+
+
 class Stream(StrEnum):
     """Where a line came from."""
 
@@ -55,3 +59,11 @@ class Page:
     lines: tuple[Line, ...]
     cursor: str
     size: int
+
+
+def shown(text: str) -> str:
+    """A line as it may stand in a record: bounded, without characters that move a terminal's cursor
+    or that no JSON column takes (U+0000).
+    """
+    cleaned = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text[:MAX_SHOWN])
+    return cleaned + "…" * (len(text) > MAX_SHOWN)

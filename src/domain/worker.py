@@ -63,7 +63,7 @@ class LeaseTerms:
     def deadline(self, asked_at: float, *, last: bool) -> float:
         """The instant, on the clock of `asked_at`, at which a program must have been stopped.
 
-        `asked_at` was read *before* the claim or renewal was sent: the database set the expiry
+        `asked_at` was read *before* the last join or renewal was sent: the database set the expiry
         later than that, so this deadline comes before it. Only rates of clocks matter, never values.
         """
         return asked_at + (self.last_seconds if last else self.seconds) - self.margin_seconds

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from domain.log import LogRef, Page, Stream
 
@@ -34,5 +35,5 @@ class LogStore(Protocol):
         that does not exist yet.
         """
 
-    async def prune(self, ref: LogRef) -> None:
-        """Deletes the log; nothing if there is none."""
+    async def prune(self, job_id: UUID) -> None:
+        """Deletes the logs of all attempts of the job; nothing if there is none."""

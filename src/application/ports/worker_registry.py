@@ -29,8 +29,8 @@ class WorkerRegistry(Protocol):
         """
 
     async def leave(self, session_id: UUID) -> None:
-        """Ends the session. What it still holds is rescued at once, or adopted by its worker's next
-        session; call it only when every program has ended or is to be handed over.
+        """Ends the session; call it only when nothing is held any more. What it held all the same is
+        rescued without waiting for the lease.
         """
 
     async def drain(self, worker_id: UUID) -> Worker:

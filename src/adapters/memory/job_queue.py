@@ -1,0 +1,171 @@
+"""The queue in memory: every transition is the domain's, every method one step of the event loop."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from adapters.memory.queues import MemoryQueues
+from adapters.memory.records import Records, Request, Session
+from application.ports.clock import Chance, Clock
+from application.ports.job_queue import Claim, Decision, Idempotency, Report, Submitted
+from domain.attempt import Attempt, Ending, Exit, judge
+from domain.errors import IdempotencyKeyReused, IllegalTransition
+from domain.job import Job, JobState
+
+MAINTENANCE = "maintenance"
+
+
+class MemoryJobQueue(MemoryQueues):
+    """JobQueue. Nothing is parked behind a limit here: each claim looks at every waiting job."""
+
+    def __init__(self, records: Records, clock: Clock, chance: Chance) -> None:
+        super().__init__(records, clock)
+        self._chance = chance
+
+    # -- callers ----------------------------------------------------------------------------------
+
+    async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
+        if idempotency and (earlier := self._records.requests.get((idempotency.owner, idempotency.key))):
+            if earlier.digest != idempotency.digest:
+                raise IdempotencyKeyReused("This Idempotency-Key came before with another request.")
+            return Submitted(jobs=tuple(self._records.jobs[i] for i in earlier.job_ids), replayed=True)
+        for job in jobs:
+            self._enqueue(job)
+        ids = tuple(job.id for job in jobs)
+        if idempotency:
+            request = Request(digest=idempotency.digest, job_ids=ids)
+            self._records.requests[idempotency.owner, idempotency.key] = request
+        return Submitted(jobs=tuple(self._records.jobs[i] for i in ids))
+
+    def _enqueue(self, job: Job) -> None:
+        if job.id not in self._records.jobs:
+            self._make_queue(job.spec.queue)
+            self._records.store(job, self._clock.now(), job.submitted_by)
+
+    async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:
+        before = self._records.job(job_id)
+        after = decide(before)
+        if before.state.is_final and after != before:
+            raise IllegalTransition(f"Job {job_id} has already {before.state}.")
+        return self._records.store(after, self._clock.now(), actor)
+
+    # -- workers ----------------------------------------------------------------------------------
+
+    async def claim(self, session_id: UUID, limit: int) -> Sequence[Job]:
+        session = self._records.sessions.get(session_id)
+        claimed: list[Job] = []
+        if session is None or not session.may_claim(self._clock.elapsed()):
+            return claimed
+        for job in self._records.waiting(self._clock.now()):
+            if len(claimed) >= limit:
+                break
+            if session.serves(job.spec.queue) and self._has_room(job):
+                claimed.append(self._claim(job, session))
+        return claimed
+
+    def _claim(self, job: Job, session: Session) -> Job:
+        at = self._clock.now()
+        after = job.claimed(session.worker.id, session.worker.name)
+        self._records.attempts.setdefault(job.id, {})[after.fence] = Attempt(
+            job_id=job.id,
+            number=after.attempt,
+            fence=after.fence,
+            session_id=session.worker.id,
+            worker=session.worker.name,
+            claimed_at=at,
+        )
+        return self._records.store(after, at, _actor(after))
+
+    async def start(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        return [claim for claim in claims if self._start(claim)]
+
+    def _start(self, claim: Claim) -> bool:
+        job = self._records.held(claim.job_id, claim.fence)
+        if job is None or job.cancel_requested_at is not None:
+            return False
+        if not job.attempt_started:
+            at = self._clock.now()
+            self._records.store(job.started(at), at, _actor(job))
+            attempts = self._records.attempts[job.id]
+            attempts[job.fence] = replace(attempts[job.fence], started_at=at)
+        return True
+
+    async def report(self, reports: Sequence[Report]) -> Sequence[Job]:
+        return [job for report in reports if (job := self._report(report)) is not None]
+
+    def _report(self, report: Report) -> Job | None:
+        if job := self._records.held(report.job_id, report.fence):
+            return self._end(job, report.ending, _actor(job))
+        job = self._records.jobs.get(report.job_id)
+        if job is None or job.fence != report.fence:
+            return None
+        return job if self._records.attempts[job.id][job.fence].ending == report.ending else None
+
+    async def put_back(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        return [claim for claim in claims if self._give_back(claim)]
+
+    def _give_back(self, claim: Claim) -> bool:
+        job = self._records.held(claim.job_id, claim.fence)
+        if job is None or job.attempt_started:
+            return False
+        self._put_back(job, _actor(job))
+        return True
+
+    async def adopt(self, session_id: UUID, claims: Sequence[Claim]) -> Sequence[Job]:
+        session = self._records.sessions.get(session_id)
+        if session is None or not session.lives(self._clock.elapsed()):
+            return []
+        held = [job for c in claims if (job := self._records.held(c.job_id, c.fence))]
+        return [self._adopt(job, session) for job in held]
+
+    def _adopt(self, job: Job, session: Session) -> Job:
+        attempts, worker = self._records.attempts[job.id], session.worker
+        attempts[job.fence] = replace(attempts[job.fence], session_id=worker.id, worker=worker.name)
+        after = job.adopted(worker.id, worker.name)
+        return self._records.store(after, self._clock.now(), _actor(after))
+
+    # -- maintenance ------------------------------------------------------------------------------
+
+    async def rescue(self, limit: int) -> Sequence[Job]:
+        at = self._clock.elapsed()
+        for session_id, session in self._records.sessions.items():
+            if session.died_at is None and not session.lives(at):
+                self._records.sessions[session_id] = session.dead(at)
+        lost = [job for job in self._records.jobs.values() if self._is_lost(job, at)]
+        return [self._rescue(job) for job in lost[:limit]]
+
+    def _is_lost(self, job: Job, at: float) -> bool:
+        if job.session_id is None or (session := self._records.sessions[job.session_id]).died_at is None:
+            return False
+        return not (job.attempt_started and job.is_last_attempt and at < session.last_lease_until)
+
+    def _rescue(self, job: Job) -> Job:
+        if not job.attempt_started:
+            return self._put_back(job, MAINTENANCE)
+        exit_ = Exit(lost=f"Worker {job.worker} died, or could not renew its lease in time.")
+        return self._end(job, judge(exit_, job.spec.timeout_seconds or 0), MAINTENANCE)
+
+    async def expire(self, limit: int) -> Sequence[Job]:
+        at = self._clock.now()
+        queued = [job for job in self._records.jobs.values() if job.state is JobState.QUEUED]
+        late = [job for job in queued if job.spec.expires_at is not None and job.spec.expires_at <= at]
+        return [self._records.store(job.expired(at), at, MAINTENANCE) for job in late[:limit]]
+
+    async def promote(self) -> int:
+        return 0
+
+    # -- shared -----------------------------------------------------------------------------------
+
+    def _end(self, job: Job, ending: Ending, actor: str) -> Job:
+        at = self._clock.now()
+        self._records.close_attempt(job, at, ending)
+        return self._records.store(job.ended(ending, at, self._chance.fraction()), at, actor)
+
+    def _put_back(self, job: Job, actor: str) -> Job:
+        at = self._clock.now()
+        self._records.close_attempt(job, at, None)
+        return self._records.store(job.put_back(at), at, actor)
+
+
+def _actor(job: Job) -> str:
+    return f"worker {job.worker}"

@@ -1,0 +1,65 @@
+"""One connection to PostgreSQL that can never wait for ever."""
+
+import asyncio
+import os
+import socket
+from typing import Any, Final, TypeVar
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+Result = TypeVar("Result")
+
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 15.0
+"""The client's deadline for one answer. A proxy that stalls keeps TCP alive, so neither keepalives
+nor TCP_USER_TIMEOUT notice it: only a timer of our own does."""
+
+SESSION: Final = {
+    "TimeZone": "UTC",
+    "statement_timeout": "12s",
+    "lock_timeout": "8s",
+    # A worker that is stopped between two statements must not keep its locks.
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+class PatientConnection(AsyncConnection[Any]):
+    """Waits for each answer up to `answer_seconds`, then shuts its socket down: whoever waits gets
+    OperationalError, as if the server had gone. (Cancelling the task instead would wait again, for
+    the server to confirm the cancellation.)
+    """
+
+    answer_seconds: float = ANSWER_SECONDS
+
+    async def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
+        timer = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)
+        try:
+            return await super().wait(gen, *args, **kwargs)
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        try:
+            twin = socket.socket(fileno=os.dup(self.pgconn.socket))
+        except (OSError, OperationalError):
+            return
+        with twin:
+            twin.shutdown(socket.SHUT_RDWR)
+
+
+def conninfo(url: str, **overrides: str | int) -> str:
+    """`url` with our limits on every wait; options that it states itself are kept, and win."""
+    given = conninfo_to_dict(url)
+    ours = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
+    options = f"{ours} {given.pop('options', None) or ''}".strip()
+    defaults: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": "etl",
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
+    }
+    return make_conninfo("", **{**defaults, **given, "options": options, **overrides})

@@ -1,0 +1,152 @@
+"""Rows to entities and back, field by field: a new field of the domain leaks nowhere until it stands here."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Row
+
+from domain.access import ApiKey, Scope
+from domain.attempt import Attempt, Ending, Outcome, Reason, Usage
+from domain.event import Event, EventKind
+from domain.job import Job, JobSpec, JobState
+from domain.worker import Worker, WorkerState
+
+JOB: Final = """
+    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, j.outcome,
+    CAST(j.reason AS text) AS reason, CAST(j.usage AS text) AS usage, j.finished_at,
+    coalesce(q.state, j.final_state) AS state, q.not_before, q.session_id,
+    coalesce(q.attempt, j.attempt) AS attempt, coalesce(q.fence, j.fence) AS fence,
+    coalesce(q.worker, j.worker) AS worker,
+    coalesce(q.attempt_started, j.attempt_started) AS attempt_started,
+    coalesce(q.started_at, j.started_at) AS started_at,
+    coalesce(q.cancel_requested_at, j.cancel_requested_at) AS cancel_requested_at
+"""
+"""The columns of a whole job, from etl.job `j` and etl.job_queue `q`, which has the word while it is there."""
+
+PARKED: Final = "parked"
+
+
+def job(row: Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        spec=msgspec.json.decode(row.spec, type=JobSpec),
+        submitted_at=row.submitted_at,
+        submitted_by=row.submitted_by,
+        retry_of=row.retry_of,
+        state=JobState.QUEUED if row.state == PARKED else JobState(row.state),
+        not_before=row.not_before,
+        attempt=row.attempt,
+        fence=row.fence,
+        session_id=row.session_id,
+        worker=row.worker,
+        attempt_started=row.attempt_started,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        outcome=None if row.outcome is None else Outcome(row.outcome),
+        reason=None if row.reason is None else msgspec.json.decode(row.reason, type=Reason),
+        usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
+    )
+
+
+def attempt(row: Row[Any]) -> Attempt:
+    return Attempt(
+        job_id=row.job_id,
+        number=row.number,
+        fence=row.fence,
+        session_id=row.session_id,
+        worker=row.worker,
+        claimed_at=row.claimed_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        ending=ending(row.ending),
+    )
+
+
+def ending(document: str | None) -> Ending | None:
+    return None if document is None else msgspec.json.decode(document, type=Ending)
+
+
+def event(row: Row[Any]) -> Event:
+    return Event(
+        job_id=row.job_id,
+        at=row.at,
+        kind=EventKind(row.kind),
+        actor=row.actor,
+        attempt=row.attempt,
+        detail=row.detail,
+    )
+
+
+def worker(row: Row[Any]) -> Worker:
+    return Worker(
+        id=row.id,
+        host=row.host,
+        pid=row.pid,
+        version=row.version,
+        slots=row.slots,
+        queues=tuple(row.queues),
+        labels=row.labels,
+        state=WorkerState(row.state),
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        running=row.running,
+    )
+
+
+def api_key(row: Row[Any]) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        digest=bytes(row.digest),
+        prefix=row.prefix,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def document(value: object) -> str | None:
+    """A value as JSON text; None stays None."""
+    return None if value is None else msgspec.json.encode(value).decode()
+
+
+def storable(given: Ending) -> Ending:
+    """The ending with no character that PostgreSQL or UTF-8 cannot hold: a report that could not be
+    stored would be sent again for ever.
+    """
+    reason = given.reason
+    cleaned = replace(
+        reason,
+        message=_clean(reason.message),
+        last_lines=tuple(_clean(line) for line in reason.last_lines),
+    )
+    exit_ = replace(
+        given.exit,
+        lost=None if given.exit.lost is None else _clean(given.exit.lost),
+        start_error=None if given.exit.start_error is None else _clean(given.exit.start_error),
+    )
+    return replace(given, reason=cleaned, exit=exit_)
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def due_at(after: Job, at: datetime) -> datetime:
+    """From when on a queued job may be claimed. Never later than now for a job that states no time:
+    `submitted_at` is another machine's wall clock, which may be ahead.
+    """
+    return after.not_before or min(after.submitted_at, at)
+
+
+def columns(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Rows turned into one array a column, as unnest takes them."""
+    turned = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return {name: list(values) for name, values in zip(names, turned, strict=True)}

@@ -1,0 +1,91 @@
+"""Brings the database's schema up to date. Plain blocking code in a thread: it runs once at a start."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from adapters.postgres.connecting import conninfo
+from adapters.postgres.failures import told_in_our_words
+from domain.errors import WrongSetting
+
+SCHEMA: Final = "etl"
+LOCK: Final = 0x65746C01
+"""`etl` and 01: the advisory lock that lets one process at a time migrate."""
+
+
+async def migrate(url: str) -> list[str]:
+    """Applies what is missing, in one transaction each, and returns the names of what it applied.
+
+    Any number of processes may do this at once, on an empty database too: they wait for each other.
+    Raises WrongSetting if the schema is newer than this program.
+    """
+    return await asyncio.to_thread(_migrate, url)
+
+
+async def pending(url: str) -> list[str]:
+    """The names of the migrations that are missing, the oldest first; changes nothing."""
+    return await asyncio.to_thread(_pending, url)
+
+
+def _migrate(url: str) -> list[str]:
+    with _connected(url) as connection:
+        # A session lock, and taken before anything else: CREATE SCHEMA IF NOT EXISTS itself fails
+        # with a duplicate key when two do it in the same instant.
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        connection.commit()
+        missing = _missing(connection)
+        if missing:
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+            connection.commit()
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        return missing
+
+
+def _pending(url: str) -> list[str]:
+    with _connected(url) as connection:
+        return _missing(connection)
+
+
+def _missing(connection: Connection) -> list[str]:
+    script = ScriptDirectory.from_config(_config(connection))
+    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+    current = context.get_current_revision()
+    connection.rollback()
+    known = [revision.revision for revision in script.walk_revisions()][::-1]
+    if current is not None and current not in known:
+        raise WrongSetting(
+            f"The database's schema ({current}) is newer than this program (at most {known[-1]}). "
+            "Upgrade this program, or point `database.url` to another database."
+        )
+    return known if current is None else known[known.index(current) + 1 :]
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    # No statement_timeout: waiting for another process's migration is no fault. lock_timeout stays,
+    # set in the migrations' environment, so that a migration under load never queues behind a reader.
+    options = "-c TimeZone=UTC -c statement_timeout=0 -c lock_timeout=0"
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(conninfo(url, options=options)),
+        poolclass=NullPool,
+    )
+    with told_in_our_words(), engine.connect() as connection:
+        yield connection

@@ -1,0 +1,26 @@
+"""Claim: as many due jobs as this worker has free slots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from application.held_attempts import HeldAttempts
+from application.ports.job_queue import JobQueue
+from domain.job import Job
+
+MAX_CLAIM: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimJobs:
+    """Never more than can start at once: what waits here would be kept from workers that are free."""
+
+    queue: JobQueue
+    held: HeldAttempts
+
+    async def __call__(self) -> Sequence[Job]:
+        """None without a session or a free slot."""
+        limit = min(self.held.free, MAX_CLAIM)
+        if self.held.session_id is None or limit == 0:
+            return ()
+        return await self.queue.claim(self.held.session_id, limit)

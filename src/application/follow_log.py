@@ -1,0 +1,132 @@
+"""The log of a job while it grows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+from uuid import UUID
+
+from application.ports.job_history import JobHistory
+from application.ports.log_store import LogStore
+from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
+from application.read_log import FoundLog, Position, ReadLogLines, found_log
+from domain.job import Job
+from domain.log import Line, Stream
+
+POLL_SECONDS: Final = 2.0
+"""How long a lost notification may delay the news of a change."""
+
+PAGE_LINES: Final = 500
+
+
+class News(Enum):
+    """What a reader of a live log waits for."""
+
+    CHANGED = auto()
+    GREW = auto()
+    NONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class LogEnd:
+    """The job is final, and every line of its attempts has been told."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nothing happened for a while: the edge may tell its reader that the connection lives."""
+
+
+LogEvent = Line | Job | LogEnd | Quiet
+
+
+@dataclass(frozen=True, slots=True)
+class FollowLog:
+    """Each line once and in order, each change of the job, and the end.
+
+    Goes on to the next attempt when one has ended. A reader that is slow pulls less often; nothing
+    is kept for it.
+    """
+
+    history: JobHistory
+    logs: LogStore
+    notifier: Notifier
+
+    async def __call__(
+        self, job_id: UUID, after: str | None = None, stream: Stream | None = None
+    ) -> AsyncIterator[LogEvent]:
+        """`after` is the cursor of the last line that the reader has. Raises JobNotFound, InvalidCursor."""
+        position, told = Position.parse(after), None
+        async with self.notifier.subscribe() as notices:
+            while True:
+                # The job is read before its log: when it is final here, its logs are complete.
+                job = await self.history.get(job_id)
+                if job.state is not told:
+                    told = job.state
+                    yield job
+                log = await self._log_at(job, position)
+                if log is not None:
+                    async for event in self._until_changed(log, position, stream, notices):
+                        position = Position.parse(event.cursor) if isinstance(event, Line) else position
+                        yield event
+                    if log.complete:
+                        position = Position(log.ref.fence + 1)
+                elif job.state.is_final:
+                    yield LogEnd(job)
+                    return
+                elif await _news(job_id, notices) is News.NONE:
+                    yield Quiet()
+
+    async def _log_at(self, job: Job, position: Position) -> FoundLog | None:
+        """The first log that the reader has not finished."""
+        if job.fence < position.fence:
+            return None
+        attempts = await self.history.attempts(job.id)
+        return next((found_log(a) for a in attempts if a.fence >= position.fence), None)
+
+    async def _until_changed(
+        self, log: FoundLog, position: Position, stream: Stream | None, notices: Subscription
+    ) -> AsyncIterator[Line | Quiet]:
+        """The lines that are there and those that come, until the job is worth reading again."""
+        read = ReadLogLines(self.logs)
+        while True:
+            page = await read(log, position, PAGE_LINES, stream)
+            for line in page.lines:
+                yield line
+            position = Position.parse(page.cursor)
+            if page.lines:
+                continue
+            if log.complete:
+                return
+            growth = self.logs.grown(log.ref, page.size, POLL_SECONDS)
+            news = await _news(log.ref.job_id, notices, growth)
+            if news is News.NONE:
+                yield Quiet()
+            if news is not News.GREW:
+                return
+
+
+async def _news(
+    job_id: UUID, notices: Subscription, growth: Coroutine[None, None, bool] | None = None
+) -> News:
+    """What comes first: a change of the job, growth of its log, or `POLL_SECONDS` without either."""
+    changed = asyncio.create_task(_changed(job_id, notices))
+    grew = None if growth is None else asyncio.create_task(growth)
+    waits = [changed] if grew is None else [changed, grew]
+    try:
+        await asyncio.wait(waits, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if changed.done():
+            return News.CHANGED
+        return News.GREW if grew is not None and grew.done() and grew.result() else News.NONE
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _changed(job_id: UUID, notices: Subscription) -> None:
+    while not {JobChanged(job_id), Reconnected()} & await notices.wait(POLL_SECONDS):
+        pass

@@ -1,0 +1,78 @@
+"""What this worker holds: its session, its slots, and the attempts in them."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from application.ports.job_queue import Claim
+from application.ports.process_runner import RunningProcess
+from domain.worker import LeaseTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An attempt, the program that runs for it, and since when it is held (Clock.elapsed())."""
+
+    claim: Claim
+    process: RunningProcess
+    is_last_attempt: bool
+    since: float
+
+
+class HeldAttempts:
+    """A slot is taken from before an attempt starts until its report was accepted.
+
+    `session_id` names the worker's session; `renewed_at` is when its lease was last asked for,
+    read before the question was sent, so that a deadline reckoned from it comes before the
+    database's.
+    """
+
+    def __init__(self, slots: int, terms: LeaseTerms) -> None:
+        self.slots = slots
+        self.terms = terms
+        self.session_id: UUID | None = None
+        self.renewed_at = 0.0
+        self.wake = asyncio.Event()
+        """Set whenever a claim may bring something: a slot became free, or a notice came."""
+        self._taken = 0
+        self._held: dict[Claim, Held] = {}
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - self._taken)
+
+    @property
+    def taken(self) -> int:
+        return self._taken
+
+    def take_slot(self) -> None:
+        """An adopted attempt takes one even past the limit."""
+        self._taken += 1
+
+    def free_slot(self) -> None:
+        self._taken -= 1
+        self.wake.set()
+
+    @contextmanager
+    def holding(self, held: Held) -> Iterator[None]:
+        """The attempt is renewed, and can be stopped, for the length of the block."""
+        self._held[held.claim] = held
+        try:
+            yield
+        finally:
+            del self._held[held.claim]
+
+    def all(self) -> tuple[Held, ...]:
+        return tuple(self._held.values())
+
+    def deadline(self, *, is_last_attempt: bool) -> float:
+        """Until when (Clock.elapsed()) a program may live under the lease as it is now."""
+        return self.terms.deadline(self.renewed_at, last=is_last_attempt)
+
+    def stop(self, job_id: UUID) -> None:
+        """Cancels what runs for this job; nothing where it has just ended."""
+        for held in self.all():
+            if held.claim.job_id == job_id:
+                held.process.stop()

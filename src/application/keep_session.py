@@ -1,0 +1,85 @@
+"""A worker's session: begin, renew, and begin again when the database has given it up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from application.held_attempts import Held, HeldAttempts
+from application.ports.clock import Chance, Clock
+from application.ports.job_queue import Claim, JobQueue
+from application.ports.worker_registry import Renewal, WorkerRegistry
+from domain.job import Job
+from domain.worker import Holding, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class BeginSession:
+    """A new id and a fresh lease, for a worker that starts or that was given up."""
+
+    workers: WorkerRegistry
+    clock: Clock
+    chance: Chance
+    held: HeldAttempts
+    worker: Worker
+
+    async def __call__(self) -> UUID:
+        asked_at, session_id = self.clock.elapsed(), self.chance.new_id()
+        await self.workers.join(replace(self.worker, id=session_id), self.held.terms)
+        self.held.session_id, self.held.renewed_at = session_id, asked_at
+        return session_id
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptAttempts:
+    """Takes attempts of an earlier session into the present one; those that are lost are not returned."""
+
+    queue: JobQueue
+    held: HeldAttempts
+
+    async def __call__(self, claims: Sequence[Claim]) -> Sequence[Job]:
+        if self.held.session_id is None or not claims:
+            return ()
+        return await self.queue.adopt(self.held.session_id, claims)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewSession:
+    """Keeps what is held alive, stops what was cancelled, and stops what is no longer ours."""
+
+    workers: WorkerRegistry
+    begin: BeginSession
+    adopt: AdoptAttempts
+    clock: Clock
+    held: HeldAttempts
+
+    async def __call__(self) -> Renewal | None:
+        """None where the session had died: a new one has begun then, with all that could be kept."""
+        if self.held.session_id is None:
+            return None
+        asked_at = self.clock.elapsed()
+        renewal = await self.workers.renew(self.held.session_id, self.held.terms)
+        if renewal is None:
+            await self._begin_again()
+            return None
+        self.held.renewed_at = asked_at
+        still_ours = {Claim(job_id=h.job_id, fence=h.fence): h for h in renewal.holdings}
+        for held in self.held.all():
+            self._apply(held, still_ours.get(held.claim), asked_at)
+        return renewal
+
+    def _apply(self, held: Held, holding: Holding | None, asked_at: float) -> None:
+        if holding is not None and not holding.cancel_requested:
+            held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
+        elif holding is not None or held.since < asked_at:
+            # An attempt that began after the question was sent is not in its answer.
+            held.process.stop()
+
+    async def _begin_again(self) -> None:
+        before = self.held.all()
+        await self.begin()
+        kept = {job.id for job in await self.adopt([held.claim for held in before])}
+        for held in before:
+            if held.claim.job_id in kept:
+                held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
+            else:
+                held.process.stop()

@@ -1,0 +1,29 @@
+"""Prune: what retention no longer asks to keep."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from application.ports.clock import Clock
+from application.ports.job_history import JobHistory
+from application.ports.log_store import LogStore
+
+BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PruneHistory:
+    """Deletes final jobs older than `keep_seconds`, with their logs, in small steps."""
+
+    history: JobHistory
+    logs: LogStore
+    clock: Clock
+    keep_seconds: float
+
+    async def __call__(self) -> int:
+        """How many jobs went; what is left over comes with the next tick."""
+        before = self.clock.now() - timedelta(seconds=self.keep_seconds)
+        job_ids = await self.history.prune(before, BATCH)
+        for job_id in job_ids:
+            await self.logs.prune(job_id)
+        return len(job_ids)

@@ -1,0 +1,127 @@
+"""Reading an attempt's log: as bytes, and as lines."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Final, Self
+from uuid import UUID
+
+from application.ports.job_history import JobHistory
+from application.ports.log_store import LogStore
+from domain.attempt import Attempt
+from domain.errors import AttemptNotFound, InvalidCursor, LogNotFound
+from domain.log import Line, LogRef, Page, Stream
+
+MAX_FENCE_DIGITS: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A point in all logs of a job: `fence` names the attempt, `cursor` the point in its log.
+
+    Readers get it as `FENCE.CURSOR`, so that a stream which went on to a second attempt resumes there.
+    """
+
+    fence: int = 0
+    cursor: str | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self:
+        """Raises InvalidCursor. None is the beginning."""
+        if text is None:
+            return cls()
+        fence, dot, cursor = text.partition(".")
+        plain = fence.isascii() and fence.isdecimal() and len(fence) <= MAX_FENCE_DIGITS
+        if not (dot and plain):
+            raise InvalidCursor("This cursor did not come from this log. Read again without one.")
+        return cls(int(fence), cursor or None)
+
+    def __str__(self) -> str:
+        return f"{self.fence}.{self.cursor or ''}"
+
+    def after(self, fence: int) -> str | None:
+        """The cursor to go on from in the log of `fence`: its beginning, if this points elsewhere."""
+        return self.cursor if fence == self.fence else None
+
+
+def placed(line: Line, fence: int) -> Line:
+    """The line with a cursor that names its attempt too."""
+    return replace(line, cursor=str(Position(fence, line.cursor)))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLog:
+    """`complete`: nobody writes it any more."""
+
+    ref: LogRef
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindLog:
+    """Which log a reader means."""
+
+    history: JobHistory
+
+    async def __call__(self, job_id: UUID, attempt: int | None = None, fence: int | None = None) -> FoundLog:
+        """By number or by fence; the latest attempt where neither is given.
+
+        Raises JobNotFound, AttemptNotFound.
+        """
+        attempts = await self.history.attempts(job_id)
+        named = [a for a in attempts if attempt in (None, a.number) and fence in (None, a.fence)]
+        if not named:
+            wanted = "no attempt" if attempt is None else f"no attempt {attempt}"
+            raise AttemptNotFound(f"Job {job_id} has {wanted} yet.")
+        return found_log(named[-1])
+
+
+def found_log(attempt: Attempt) -> FoundLog:
+    """The log of this attempt."""
+    ref = LogRef(job_id=attempt.job_id, fence=attempt.fence)
+    return FoundLog(ref, complete=attempt.finished_at is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLogBytes:
+    """The bytes as written. What lies below a size once read never changes."""
+
+    logs: LogStore
+
+    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
+        """0 for an attempt that has not written."""
+        try:
+            return await self.logs.size(ref, stream)
+        except LogNotFound:
+            return 0
+
+    async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> int:
+        """The offset at which the last `count` lines begin."""
+        try:
+            return (await self.logs.tail(ref, count, stream))[1]
+        except LogNotFound:
+            return 0
+
+    def __call__(
+        self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes [start, stop) in bounded pieces."""
+        return self.logs.read(ref, start, stop, stream)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLogLines:
+    """A page of lines; a page without lines where the attempt has not written."""
+
+    logs: LogStore
+
+    async def __call__(
+        self, log: FoundLog, after: Position, limit: int, stream: Stream | None = None
+    ) -> Page:
+        """Raises InvalidCursor."""
+        fence, cursor = log.ref.fence, after.after(log.ref.fence)
+        try:
+            page = await self.logs.lines(log.ref, cursor, limit, stream, final=log.complete)
+        except LogNotFound:
+            return Page(lines=(), cursor=str(Position(fence, cursor)), size=0)
+        lines = tuple(placed(line, fence) for line in page.lines)
+        return replace(page, lines=lines, cursor=str(Position(fence, page.cursor)))

@@ -1,0 +1,145 @@
+"""Run an attempt: from a claim to an accepted report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from application.batching import Batch
+from application.held_attempts import Held, HeldAttempts
+from application.patience import until_answered
+from application.ports.clock import Clock
+from application.ports.job_queue import Claim, JobQueue, Report
+from application.ports.log_store import LogStore
+from application.ports.notifier import JobChanged, JobsWaiting, Notifier
+from application.ports.process_runner import Launch, ProcessRunner, RunningProcess
+from application.ports.script_catalog import ScriptCatalog
+from domain.attempt import Ending, Exit, Outcome, judge
+from domain.errors import LogNotFound, UnknownScript
+from domain.job import Job
+from domain.log import LogRef, shown
+
+LAST_LINES: Final = 20
+"""How much of its log a failure carries in its reason."""
+
+
+class Reports:
+    """The worker's word to the queue, many attempts in one statement, asked until answered."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._starts: Batch[Claim, bool] = Batch(self._start)
+        self._ends: Batch[Report, Job | None] = Batch(self._report)
+
+    async def may_start(self, claim: Claim) -> bool:
+        """False: the fence is old or a cancel was asked for, so the program must not run."""
+        return await self._starts(claim)
+
+    async def ended(self, report: Report) -> Job | None:
+        """The job as it stands now; None where the report came under an old fence and was refused."""
+        return await self._ends(report)
+
+    async def _start(self, claims: Sequence[Claim]) -> Sequence[bool]:
+        accepted = set(await until_answered(lambda: self._queue.start(claims)))
+        return [claim in accepted for claim in claims]
+
+    async def _report(self, reports: Sequence[Report]) -> Sequence[Job | None]:
+        jobs = {job.id: job for job in await until_answered(lambda: self._queue.report(reports))}
+        return [jobs.get(report.job_id) for report in reports]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAttempt:
+    """Starts what was claimed, waits for its end, and reports it.
+
+    A crash at any point loses nothing: before the start is recorded the claim is put back without
+    counting; after it the supervisor keeps the end until a worker has reported it.
+    """
+
+    queue: JobQueue
+    reports: Reports
+    runner: ProcessRunner
+    logs: LogStore
+    scripts: ScriptCatalog
+    notifier: Notifier
+    clock: Clock
+    held: HeldAttempts
+    environment: Mapping[str, str]
+    """The names passed through from the worker's own environment."""
+
+    async def __call__(self, job: Job) -> Job | None:
+        """The job after its attempt; None where the attempt was not started or its report refused."""
+        claim = Claim(job_id=job.id, fence=job.fence)
+        if not await self.reports.may_start(claim):
+            await until_answered(lambda: self.queue.put_back([claim]))
+            self.notifier.publish(JobChanged(job.id))
+            return None
+        self.notifier.publish(JobChanged(job.id))
+        try:
+            launch = self._launch(job)
+        except UnknownScript as error:
+            return await self._report(job, Exit(start_error=error.detail))
+        return await self.finish(job, await self.runner.start(launch))
+
+    async def finish(self, job: Job, process: RunningProcess) -> Job | None:
+        """From a running program, started here or adopted, to its report."""
+        held = Held(
+            claim=Claim(job_id=job.id, fence=job.fence),
+            process=process,
+            is_last_attempt=job.is_last_attempt,
+            since=self.clock.elapsed(),
+        )
+        with self.held.holding(held):
+            exit_ = await process.wait()
+        after = await self._report(job, exit_)
+        await process.forget()
+        return after
+
+    async def _report(self, job: Job, exit_: Exit) -> Job | None:
+        ending = await self._ending(job, exit_)
+        report = Report(job_id=job.id, fence=job.fence, ending=ending)
+        after = await self.reports.ended(report)
+        self.notifier.publish(JobChanged(job.id))
+        if after is not None and (not after.state.is_final or job.spec.concurrency):
+            self.notifier.publish(JobsWaiting(job.spec.queue))
+        return after
+
+    async def _ending(self, job: Job, exit_: Exit) -> Ending:
+        ending = judge(exit_, job.spec.timeout_seconds or 0)
+        if ending.outcome is Outcome.SUCCEEDED:
+            return ending
+        last_lines = await self._last_lines(LogRef(job_id=job.id, fence=job.fence))
+        return replace(ending, reason=ending.reason.showing(last_lines))
+
+    async def _last_lines(self, ref: LogRef) -> tuple[str, ...]:
+        try:
+            cursor, _ = await self.logs.tail(ref, LAST_LINES)
+            page = await self.logs.lines(ref, cursor, LAST_LINES, final=True)
+        except LogNotFound:
+            return ()
+        return tuple(shown(line.text) for line in page.lines)
+
+    def _launch(self, job: Job) -> Launch:
+        """Raises UnknownScript where the script has gone since the submit."""
+        command, ref = job.spec.command, LogRef(job_id=job.id, fence=job.fence)
+        program = self.scripts.argv(command.script) if command.script is not None else command.argv
+        return Launch(
+            ref=ref,
+            argv=(*program, *command.arguments()),
+            environment=self._environment(job),
+            directory=self.scripts.directory,
+            log=self.logs.target(ref),
+            timeout_seconds=job.spec.timeout_seconds or 0,
+            stop_grace_seconds=job.spec.stop_grace_seconds or 0,
+            deadline=self.held.deadline(is_last_attempt=job.is_last_attempt),
+        )
+
+    def _environment(self, job: Job) -> Mapping[str, str]:
+        return {
+            **self.environment,
+            "PYTHONUNBUFFERED": "1",
+            **job.spec.environment,
+            "ETL_JOB_ID": str(job.id),
+            "ETL_ATTEMPT": str(job.attempt),
+            "ETL_FENCE": str(job.fence),
+            "ETL_QUEUE": job.spec.queue,
+        }

@@ -1,0 +1,79 @@
+"""Where the server is, and with which key: from two variables, or from what `etl serve` left here."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from entrypoints.cli.failure import Failure
+from entrypoints.settings import load
+
+SERVER_FILE: Final = "server.json"
+KEY_FILE: Final = "admin.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`key` is None where none was found: a server with `http.auth` off asks for none."""
+
+    url: str
+    key: str | None
+
+
+def find(environ: Mapping[str, str], directory: Path) -> Address:
+    """`ETL_URL` and `ETL_API_KEY` (or `ETL_API_KEY_FILE`), else the server of this machine.
+
+    The admin key of this machine is never sent to an address that `ETL_URL` names: that may be
+    anybody's, unless it is this machine's server itself. Raises Failure.
+    """
+    key = _key(environ)
+    url = environ.get("ETL_URL", "").rstrip("/")
+    if url and key:
+        return Address(url, key)
+    data = load({}, environ, directory).settings.data.directory
+    running = _running(data)
+    if not url and running is None:
+        raise Failure(f"No server runs here ({data}). Start one with `etl serve`, or set ETL_URL.")
+    if url and url != running:
+        return Address(url, None)
+    return Address(running or url, key or _admin_key(data))
+
+
+def _key(environ: Mapping[str, str]) -> str | None:
+    if path := environ.get("ETL_API_KEY_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise Failure(f"ETL_API_KEY_FILE: {path} cannot be read: {error.strerror}.") from None
+    return environ.get("ETL_API_KEY") or None
+
+
+def _running(data: Path) -> str | None:
+    """The address of a server that lives. A dead one's port may be somebody else's by now, who must
+    not get the key.
+    """
+    try:
+        written = json.loads((data / SERVER_FILE).read_text(encoding="utf-8"))
+        url, pid = str(written["url"]), int(written["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return url.rstrip("/") if _lives(pid) else None
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _admin_key(data: Path) -> str | None:
+    try:
+        return (data / KEY_FILE).read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,33 @@
+"""`etl config show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from entrypoints.cli.flags import loaded
+from entrypoints.cli.terminal import print_json, print_table
+from entrypoints.settings.values import all_settings, show
+
+app = App(name="config", help="Look at the settings.", version_flags=[])
+
+
+@app.command(name="show")
+def show_(*, config: Path | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Show the settings in force and where each comes from; secrets are hidden.
+
+    Parameters
+    ----------
+    config
+        The settings file; without it etl.toml of the current directory.
+    json
+        As JSON.
+    """
+    found = loaded(config)
+    rows = [
+        (s.key, show(s, getattr(getattr(found.settings, s.section), s.name)), found.origins[s.key])
+        for s in all_settings()
+    ]
+    if json:
+        return print_json([{"setting": k, "value": v, "from": o} for k, v, o in rows])
+    return print_table(("setting", "value", "from"), rows)

@@ -1,0 +1,134 @@
+"""The bytes of a running job onto our own stdout and stderr."""
+
+import os
+import queue
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final
+
+import httpx
+
+from entrypoints.cli.client import Client, Refused, is_passing
+from entrypoints.cli.events import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE_SECONDS, follow
+from entrypoints.cli.failure import Failure
+
+GATHER_SECONDS: Final = 0.02
+"""A burst of lines is fetched at once, not line by line."""
+
+News = dict[str, Any] | Failure | None
+
+
+@dataclass(slots=True)
+class Copying:
+    """Copies the log of one job, attempt after attempt.
+
+    The live events only tell that there is something. What is written are ranges of the log's
+    bytes, so the copy is exact: bytes that are no UTF-8, a last line without a newline, a prompt.
+    Where stdout and stderr are the same file the whole log is copied in the order it was written.
+    """
+
+    client: Client
+    job_id: str
+    attempt: int = 0
+    _written: dict[str | None, int] = field(default_factory=dict)
+
+    def to_the_end(self) -> dict[str, Any]:
+        """Returns the job when it is final and all is written. Raises Failure."""
+        news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        threading.Thread(target=_watch, args=(self.client.twin(), self.job_id, news), daemon=True).start()
+        while True:
+            job, failure = _latest(news)
+            if failure is not None:
+                raise failure
+            if job is None:
+                self._copy(self.attempt)
+                continue
+            for attempt in range(max(self.attempt, 1), job["attempt"] + 1):
+                self._go_to(attempt)
+                self._copy(attempt)
+            if job["state"] in FINAL:
+                self._flush()
+                return job
+
+    def _go_to(self, attempt: int) -> None:
+        if attempt != self.attempt:
+            self.attempt = attempt
+            self._written.clear()
+
+    def _copy(self, attempt: int) -> None:
+        """Everything that has been written since. What a lost connection left out comes the next time."""
+        if not attempt:
+            return
+        since, pause = time.monotonic(), FIRST_PAUSE
+        while True:
+            try:
+                for stream, sink in _sinks().items():
+                    self._copy_stream(stream, sink)
+            except Failure as error:
+                if not is_passing(error) or time.monotonic() - since > PATIENCE_SECONDS:
+                    raise
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                self._look_again()
+            else:
+                return
+
+    def _look_again(self) -> None:
+        try:
+            self.client.reconnect()
+        except Failure:
+            return  # no server yet: the old address fails once more, and we come back here
+
+    def _copy_stream(self, stream: str | None, sink: BinaryIO) -> None:
+        params = {"stream": stream, "attempt": self.attempt}
+        headers = {"Range": f"bytes={self._written.get(stream, 0)}-", "Accept-Encoding": "identity"}
+        try:
+            with self.client.stream(f"/jobs/{self.job_id}/log", params=params, headers=headers) as answer:
+                for piece in answer.iter_bytes():
+                    sink.write(piece)
+                    self._written[stream] = self._written.get(stream, 0) + len(piece)
+            sink.flush()
+        except Refused as refused:
+            # 416: nothing new. 404: the attempt has not written yet, or never started.
+            if refused.http_status not in (httpx.codes.NOT_FOUND, RANGE_NOT_SATISFIABLE):
+                raise
+
+    def _flush(self) -> None:
+        for sink in _sinks().values():
+            sink.flush()
+
+
+RANGE_NOT_SATISFIABLE: Final = 416
+FINAL: Final = ("succeeded", "failed", "cancelled")
+
+
+def _sinks() -> dict[str | None, BinaryIO]:
+    out, err = sys.stdout.buffer, sys.stderr.buffer
+    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
+        return {None: out}
+    return {"stdout": out, "stderr": err}
+
+
+def _watch(client: Client, job_id: str, news: "queue.SimpleQueue[News]") -> None:
+    """Passes on each state of the job, and None for lines."""
+    try:
+        for event in follow(client, job_id):
+            news.put(None if event.name == "line" else _job(client, job_id, event.data))
+    except Failure as failure:
+        news.put(failure)
+
+
+def _job(client: Client, job_id: str, data: Any) -> Any:
+    return data if isinstance(data, dict) and "attempt" in data else client.call("GET", f"/jobs/{job_id}")
+
+
+def _latest(news: "queue.SimpleQueue[News]") -> tuple[dict[str, Any] | None, Failure | None]:
+    """Waits for news, and takes all that has gathered: what counts is the latest state."""
+    gathered: list[News] = [news.get()]
+    time.sleep(GATHER_SECONDS)
+    while not news.empty():
+        gathered.append(news.get())
+    failure = next((n for n in gathered if isinstance(n, Failure)), None)
+    return next((n for n in reversed(gathered) if isinstance(n, dict)), None), failure

@@ -1,0 +1,83 @@
+"""Output for people and for programs."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TextIO
+
+_COLOURS: Final = {
+    "queued": "36",
+    "running": "34",
+    "succeeded": "32",
+    "failed": "31",
+    "timed_out": "31",
+    "lost": "35",
+    "cancelled": "33",
+    "up": "32",
+    "draining": "33",
+    "dead": "31",
+}
+# OSC 52 writes the clipboard and OSC 8 hides an address behind a text: a log must not do that to its
+# reader. Of all escapes only colours (SGR) pass.
+_ESCAPES: Final = re.compile(
+    rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[^\[\]PX^_m]"
+)
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """https://no-color.org: any value that is not empty turns colours off."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201 - the command's answer
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Aligned columns; a word that is a state has its colour on a terminal."""
+    lines = [[title.upper() for title in titles], *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    colourful = is_colourful(sys.stdout)
+    for line in lines:
+        padded = [_painted(cell, width, colourful) for cell, width in zip(line, widths, strict=True)]
+        print("  ".join(padded).rstrip())  # noqa: T201 - the command's answer
+
+
+def print_record(pairs: Iterable[tuple[str, object]]) -> None:
+    """One `name  value` a line, without what is empty."""
+    shown = [(name, _cell(value)) for name, value in pairs if value not in (None, "", [], {}, ())]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        print(f"{name:<{width}}  {_painted(value, 0, is_colourful(sys.stdout))}")  # noqa: T201 - as above
+
+
+def say(message: str) -> None:
+    """To the person, beside the answer."""
+    print(f"etl: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's own words
+
+
+def harmless(data: bytes) -> bytes:
+    """Output of a program, for a terminal."""
+    return _ESCAPES.sub(b"", data)
+
+
+def instant(text: str | None) -> str:
+    """An RFC 3339 instant to the second."""
+    return "" if text is None else f"{text[:19]}Z".replace("T", " ")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_cell(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_cell, value))
+    return "".join(c if c.isprintable() else "\ufffd" for c in str(value))
+
+
+def _painted(cell: str, width: int, colourful: bool) -> str:  # noqa: FBT001 - a cell, its width, its colour
+    padded = cell.ljust(width)
+    return f"\x1b[{_COLOURS[cell]}m{padded}\x1b[0m" if colourful and cell in _COLOURS else padded

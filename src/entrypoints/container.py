@@ -1,0 +1,228 @@
+"""Where every port meets its adapter. The only file that names adapters, or dependency-injector.
+
+Constructors never connect: the lifespan opens and closes. Each port's provider is annotated, so
+mypy proves that the adapter fits. Tests swap a part by constructor: `Container(queue=…)`.
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from dependency_injector.containers import DeclarativeContainer
+from dependency_injector.providers import Callable, Dependency, Factory, List, Provider, Singleton
+
+from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.script_catalog import FilesystemScriptCatalog
+from adapters.postgres.access_store import PostgresAccessStore
+from adapters.postgres.engine import Database
+from adapters.postgres.job_history import PostgresJobHistory
+from adapters.postgres.job_queue import PostgresJobQueue
+from adapters.postgres.leadership import PostgresLeadership
+from adapters.postgres.notifier import PostgresNotifier
+from adapters.postgres.worker_registry import PostgresWorkerRegistry
+from adapters.process.runner import SupervisedProcessRunner
+from adapters.system.clock import SystemChance, SystemClock
+from application.authenticate import Authenticate
+from application.cancel_job import CancelJob
+from application.check_health import CheckHealth
+from application.claim_jobs import ClaimJobs
+from application.expire_jobs import ExpireJobs
+from application.follow_log import FollowLog
+from application.held_attempts import HeldAttempts
+from application.keep_session import AdoptAttempts, BeginSession, RenewSession
+from application.manage_keys import IssueKey, ListKeys, RevokeKey
+from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
+from application.manage_workers import DrainWorker, ListWorkers
+from application.ports.access_store import AccessStore
+from application.ports.clock import Chance, Clock
+from application.ports.job_history import JobHistory
+from application.ports.job_queue import JobQueue
+from application.ports.leadership import Leadership
+from application.ports.log_store import LogStore
+from application.ports.process_runner import ProcessRunner
+from application.ports.script_catalog import ScriptCatalog
+from application.ports.worker_registry import WorkerRegistry
+from application.prune_history import PruneHistory
+from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
+from application.read_log import FindLog, ReadLogBytes, ReadLogLines
+from application.rescue_lost import RescueLost
+from application.retry_job import RetryJob
+from application.run_attempt import Reports, RunAttempt
+from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
+from domain.worker import Worker
+from entrypoints.http.use_cases import UseCases
+from entrypoints.health import health_checks
+from entrypoints.settings import Settings
+from entrypoints.version import VERSION
+from entrypoints.worker.loop import WorkerLoop, WorkerParts
+from entrypoints.worker.maintenance import Duty, Maintenance
+
+
+MAINTENANCE_TICK_SECONDS: Final = 5.0
+
+
+async def embedded_url(data: Path) -> str | None:
+    """The embedded PostgreSQL that another process of this machine keeps in this data directory."""
+    return await attach(data / EMBEDDED)
+
+
+def run_directory(settings: Settings) -> Path:
+    """Where supervisors keep what a restarted worker learns from: beside the data, never in a log directory
+    that several machines share."""
+    return settings.data.directory / "run"
+
+
+def submit_rules(settings: Settings) -> SubmitRules:
+    return SubmitRules(
+        timeout_seconds=settings.process.timeout,
+        stop_grace_seconds=settings.process.stop_grace,
+        allow_commands=settings.scripts.allow_commands,
+    )
+
+
+def this_worker(settings: Settings) -> Worker:
+    """Its id is that of no session: every session begins with a new one."""
+    return Worker(
+        id=UUID(int=0),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=VERSION,
+        slots=settings.worker.slots,
+        queues=settings.worker.queues,
+        labels=settings.worker.labels,
+    )
+
+
+def passed_environment(settings: Settings) -> Mapping[str, str]:
+    """What of this process's environment reaches a script: the configured names, and nothing else."""
+    return {name: os.environ[name] for name in settings.process.environment if name in os.environ}
+
+
+class Container(DeclarativeContainer):
+    """One installation's objects, made once each, in the order of reading: world, ports, verbs, loops."""
+
+    settings: Provider[Settings] = Dependency(instance_of=Settings)
+    database_url: Provider[str] = Dependency(instance_of=str)
+
+    embedded = Factory(EmbeddedPostgres)
+
+    # -- ports -----------------------------------------------------------------------------------
+
+    clock: Provider[Clock] = Singleton(SystemClock)
+    chance: Provider[Chance] = Singleton(SystemChance)
+    database: Provider[Database] = Singleton(
+        Database, database_url, pool_size=settings.provided.database.pool
+    )
+    queue: Provider[JobQueue] = Singleton(PostgresJobQueue, database, chance)
+    history: Provider[JobHistory] = Singleton(PostgresJobHistory, database)
+    workers: Provider[WorkerRegistry] = Singleton(PostgresWorkerRegistry, database)
+    access: Provider[AccessStore] = Singleton(PostgresAccessStore, database)
+    notifier: Provider[PostgresNotifier] = Singleton(PostgresNotifier, database_url)
+    leadership: Provider[Leadership] = Singleton(PostgresLeadership, database_url)
+    logs: Provider[LogStore] = Singleton(FilesystemLogStore, settings.provided.logs_directory)
+    scripts: Provider[ScriptCatalog] = Singleton(
+        FilesystemScriptCatalog,
+        settings.provided.scripts.directory,
+        Callable(str, settings.provided.scripts.python),
+    )
+    runner: Provider[ProcessRunner] = Singleton(
+        SupervisedProcessRunner, Callable(run_directory, settings)
+    )
+
+    # -- what callers do ---------------------------------------------------------------------------
+
+    submit = Singleton(
+        SubmitJobs, queue, scripts, notifier, clock, chance, Singleton(submit_rules, settings)
+    )
+    read_log_lines = Singleton(ReadLogLines, logs)
+    health = Singleton(CheckHealth, Singleton(health_checks, database.provided.open, settings))
+    use_cases: Provider[UseCases] = Singleton(
+        UseCases,
+        authenticate=Singleton(Authenticate, access, clock),
+        submit_jobs=submit,
+        submit_batch=Singleton(SubmitBatch, submit),
+        cancel_job=Singleton(CancelJob, queue, notifier, clock),
+        retry_job=Singleton(RetryJob, queue, history, notifier, clock, chance),
+        read_job=Singleton(ReadJob, history),
+        explain_job=Singleton(ExplainJob, history, clock),
+        await_job=Singleton(AwaitJob, history, notifier, clock),
+        list_jobs=Singleton(ListJobs, history),
+        find_jobs=Singleton(FindJobs, history),
+        list_attempts=Singleton(ListAttempts, history),
+        list_events=Singleton(ListEvents, history),
+        find_log=Singleton(FindLog, history),
+        read_log_bytes=Singleton(ReadLogBytes, logs),
+        read_log_lines=read_log_lines,
+        follow_log=Singleton(FollowLog, history, logs, notifier),
+        list_queues=Singleton(ListQueues, queue),
+        pause_queue=Singleton(PauseQueue, queue),
+        resume_queue=Singleton(ResumeQueue, queue, notifier),
+        limit_queue=Singleton(LimitQueue, queue, notifier),
+        list_workers=Singleton(ListWorkers, workers),
+        drain_worker=Singleton(DrainWorker, workers),
+        issue_key=Singleton(IssueKey, access, clock, chance),
+        list_keys=Singleton(ListKeys, access),
+        revoke_key=Singleton(RevokeKey, access, clock),
+        check_health=health,
+    )
+
+    http_server: Provider[HttpServer] = Singleton(
+        HttpServer,
+        Singleton(create_app, use_cases, Callable(http_config, settings)),
+        settings.provided.http.host,
+        settings.provided.http.port,
+    )
+
+    # -- what a worker does --------------------------------------------------------------------------
+
+    held = Singleton(HeldAttempts, settings.provided.worker.slots, settings.provided.lease_terms)
+    begin = Singleton(BeginSession, workers, clock, chance, held, Singleton(this_worker, settings))
+    adopt = Singleton(AdoptAttempts, queue, held)
+    run = Singleton(
+        RunAttempt,
+        queue=queue,
+        reports=Singleton(Reports, queue),
+        runner=runner,
+        logs=logs,
+        scripts=scripts,
+        notifier=notifier,
+        clock=clock,
+        held=held,
+        environment=Callable(passed_environment, settings),
+    )
+    worker: Provider[WorkerLoop] = Singleton(
+        WorkerLoop,
+        Singleton(
+            WorkerParts,
+            runner=runner,
+            workers=workers,
+            notifier=notifier,
+            held=held,
+            begin=begin,
+            adopt=adopt,
+            renew=Singleton(RenewSession, workers, begin, adopt, clock, held),
+            claim=Singleton(ClaimJobs, queue, held),
+            run=run,
+            poll_seconds=settings.provided.worker.poll,
+        ),
+    )
+    maintenance: Provider[Maintenance] = Singleton(
+        Maintenance,
+        List(
+            Singleton(Duty, "rescue", 1.0, Singleton(RescueLost, queue, notifier)),
+            Singleton(Duty, "expire", 1.0, Singleton(ExpireJobs, queue, notifier)),
+            Singleton(Duty, "promote", 5.0, queue.provided.promote),
+            Singleton(
+                Duty,
+                "prune",
+                60.0,
+                Singleton(PruneHistory, history, logs, clock, settings.provided.retention.jobs),
+            ),
+        ),
+        leadership,
+        clock,
+        MAINTENANCE_TICK_SECONDS,
+    )

@@ -1,0 +1,145 @@
+"""Start everything in order, wait for a signal, and stop everything in the other order."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from domain.errors import Unavailable
+from entrypoints.admin_key import ensure_admin_key
+from entrypoints.container import Container, migrate, pending_migrations, running_embedded
+from entrypoints.settings import Settings
+from entrypoints.worker.loop import WorkerLoop
+
+SERVER_FILE: Final = "server.json"
+
+log = structlog.get_logger()
+
+
+class Signals:
+    """SIGTERM and SIGINT: the first asks to drain, the second to stop at once."""
+
+    def __init__(self) -> None:
+        self.drain = asyncio.Event()
+        self.stop = asyncio.Event()
+
+    def received(self) -> None:
+        (self.stop if self.drain.is_set() else self.drain).set()
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.received)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+async def serve(
+    settings: Settings, *, api: bool, worker: bool, database: bool, say: Callable[[str], None] = print
+) -> None:
+    """Runs the parts that are asked for until a signal. Returns after an orderly stop.
+
+    `database`: keeps the embedded PostgreSQL, unless a URL is set, and brings the schema up to date.
+    `say` gets the lines for the person who started it, once it is ready. Raises EtlError.
+    """
+    signals = Signals()
+    async with signals.watched(), AsyncExitStack() as stack:
+        _make_directories(settings)
+        url = await _database_url(stack, settings, keep=database)
+        await _check_schema(url, bring_up_to_date=database)
+        container = Container(settings=settings, database_url=url)
+        await _open(stack, container)
+        loop = await _start_worker(stack, container) if worker else None
+        if api:
+            await _start_api(stack, container, settings, say)
+        if loop is not None and not api:
+            say("The worker is ready.")
+        await _until_stopped(signals, loop)
+
+
+def _make_directories(settings: Settings) -> None:
+    for path in (settings.data.directory, settings.logs_directory):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.scripts.directory.mkdir(parents=True, exist_ok=True)
+
+
+async def _database_url(stack: AsyncExitStack, settings: Settings, *, keep: bool) -> str:
+    if settings.database.url is not None:
+        return settings.database.url
+    if keep:
+        embedded = Container.embedded(settings.data.directory)
+        stack.push_async_callback(embedded.stop)
+        return await embedded.start()
+    if (url := await running_embedded(settings.data.directory)) is None:
+        raise Unavailable(
+            f"There is no database: set `database.url`, or start `etl serve` with the same "
+            f"`data.directory` ({settings.data.directory})."
+        )
+    return url
+
+
+async def _check_schema(url: str, *, bring_up_to_date: bool) -> None:
+    if bring_up_to_date:
+        await migrate(url)
+    elif missing := await pending_migrations(url):
+        raise Unavailable(f"The database's schema is {len(missing)} migrations behind: run `etl migrate`.")
+
+
+async def _open(stack: AsyncExitStack, container: Container) -> None:
+    stack.push_async_callback(container.database().close)
+    await container.database().open()
+    stack.push_async_callback(container.notifier().close)
+    await container.notifier().open()
+
+
+async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLoop:
+    maintenance, loop = container.maintenance(), container.worker()
+    stack.push_async_callback(maintenance.stop)
+    maintenance.start()
+    stack.push_async_callback(loop.stop)
+    await loop.start()
+    return loop
+
+
+async def _start_api(
+    stack: AsyncExitStack, container: Container, settings: Settings, say: Callable[[str], None]
+) -> None:
+    directory = settings.data.directory
+    use_cases, server = container.use_cases(), container.http_server()
+    key_file = await ensure_admin_key(directory, use_cases.authenticate, use_cases.issue_key)
+    stack.push_async_callback(server.stop)
+    address = await server.start()
+    stack.callback(_announce(directory / SERVER_FILE, address))
+    say(f"ETL Orchestrator listens on {address}")
+    say(f"  API documentation  {address}/api/docs")
+    say(f"  admin key          {key_file}")
+    log.info("api_started", address=address)
+
+
+def _announce(path: Path, address: str) -> Callable[[], None]:
+    """Lets the CLI on this machine find the server; returns what withdraws it."""
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps({"url": address, "pid": os.getpid()}) + "\n", encoding="ascii")
+    aside.rename(path)
+    return lambda: path.unlink(missing_ok=True)
+
+
+async def _until_stopped(signals: Signals, loop: WorkerLoop | None) -> None:
+    await signals.drain.wait()
+    if loop is None:
+        return
+    loop.drain()
+    waits = [asyncio.create_task(loop.drained()), asyncio.create_task(signals.stop.wait())]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()

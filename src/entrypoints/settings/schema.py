@@ -1,0 +1,126 @@
+"""Every setting: its name, type, default and meaning. The tables in README and `--help` come from here."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from domain.worker import LeaseTerms
+
+DURATION: Final = "duration"
+SIZE: Final = "size"
+SECRET: Final = "hidden"
+
+Seconds = Annotated[float, Meta(extra={"kind": DURATION})]
+SomeSeconds = Annotated[float, Meta(gt=0, extra={"kind": DURATION})]
+Bytes = Annotated[int, Meta(gt=0, extra={"kind": SIZE})]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1, le=10_000)]
+Name = Annotated[str, Meta(min_length=1)]
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _log_format() -> Literal["console", "json"]:
+    return "console" if sys.stderr.isatty() else "json"
+
+
+class Data(Struct, frozen=True, kw_only=True):
+    directory: Annotated[Path, Meta(description="everything that the embedded default keeps")] = Path(".etl")
+
+
+class Database(Struct, frozen=True, kw_only=True):
+    url: Annotated[
+        str | None,
+        Meta(description="postgresql://…; unset: embedded PostgreSQL", extra={"kind": SECRET}),
+    ] = None
+    pool: Annotated[Count, Meta(description="most connections of one process")] = 10
+
+
+class Scripts(Struct, frozen=True, kw_only=True):
+    directory: Annotated[Path, Meta(description="the only place scripts are run from")] = Path("scripts")
+    python: Annotated[Path, Meta(description="the interpreter for *.py")] = field(
+        default_factory=lambda: Path(sys.executable)
+    )
+    allow_commands: Annotated[bool, Meta(description="whether `command` (any argv) is accepted at all")] = (
+        False
+    )
+
+
+class Worker(Struct, frozen=True, kw_only=True):
+    slots: Annotated[Count, Meta(description="attempts at once")] = field(default_factory=_cores)
+    queues: Annotated[tuple[Name, ...], Meta(description="queues to claim from; none: all")] = ()
+    labels: Annotated[Mapping[str, str], Meta(description="shown with the worker: name=value,…")] = field(
+        default_factory=dict
+    )
+    lease: Annotated[Seconds, Meta(description="how long an attempt that may be repeated is safe")] = 60.0
+    last_lease: Annotated[Seconds, Meta(description="how long a job's last attempt is safe")] = 900.0
+    poll: Annotated[SomeSeconds, Meta(description="longest wait if a notification is lost")] = 5.0
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    timeout: Annotated[SomeSeconds, Meta(description="of a job that states none")] = 3600.0
+    stop_grace: Annotated[Seconds, Meta(description="between SIGTERM and SIGKILL")] = 10.0
+    environment: Annotated[tuple[Name, ...], Meta(description="names passed through to scripts")] = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+    )
+
+
+class Logs(Struct, frozen=True, kw_only=True):
+    directory: Annotated[Path | None, Meta(description="unset: `logs` in data.directory")] = None
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    jobs: Annotated[Seconds, Meta(description="how long final jobs are kept")] = 90 * 86400.0
+    logs: Annotated[Seconds, Meta(description="how long logs are kept")] = 30 * 86400.0
+
+
+class Http(Struct, frozen=True, kw_only=True):
+    host: Annotated[Name, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="0: any free one")] = 8000
+    auth: Annotated[bool, Meta(description="`off` is refused unless the host is loopback")] = True
+    cors_origins: Annotated[tuple[Name, ...], Meta(description="browser origins that may call")] = ()
+    max_body: Annotated[Bytes, Meta(description="largest request")] = 2**20
+
+
+class Telemetry(Struct, frozen=True, kw_only=True):
+    log_format: Annotated[
+        Literal["console", "json"], Meta(description="console on a terminal, else json")
+    ] = field(default_factory=_log_format)
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings, in force. Durations are seconds, sizes bytes, paths absolute."""
+
+    data: Data = field(default_factory=Data)
+    database: Database = field(default_factory=Database)
+    scripts: Scripts = field(default_factory=Scripts)
+    worker: Worker = field(default_factory=Worker)
+    process: Process = field(default_factory=Process)
+    logs: Logs = field(default_factory=Logs)
+    retention: Retention = field(default_factory=Retention)
+    http: Http = field(default_factory=Http)
+    telemetry: Telemetry = field(default_factory=Telemetry)
+
+    @property
+    def lease_terms(self) -> LeaseTerms:
+        """Six renewals and six margins fit into the shorter lease, so that one lost renewal is no harm."""
+        step = min(10.0, self.worker.lease / 6)
+        return LeaseTerms(
+            seconds=self.worker.lease,
+            last_seconds=self.worker.last_lease,
+            margin_seconds=step,
+            renew_every_seconds=step,
+        )
+
+    @property
+    def logs_directory(self) -> Path:
+        return self.logs.directory or self.data.directory / "logs"

@@ -1,0 +1,85 @@
+"""The tasks of a worker, one an attempt; none of them fails unseen."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+
+import structlog
+
+from application.held_attempts import HeldAttempts
+from application.keep_session import AdoptAttempts
+from application.patience import until_answered
+from application.ports.job_queue import Claim
+from application.ports.process_runner import RunningProcess
+from application.run_attempt import RunAttempt
+from domain.job import Job
+
+log = structlog.get_logger()
+
+
+class AttemptTasks:
+    """Runs claimed jobs and finishes adopted ones, each in a slot and a task of its own."""
+
+    def __init__(self, held: HeldAttempts, run: RunAttempt, adopt: AdoptAttempts) -> None:
+        self._held = held
+        self._run = run
+        self._adopt = adopt
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, job: Job) -> None:
+        self._spawn(self._told(job, self._run(job)))
+
+    async def take_over(self, left: Sequence[RunningProcess]) -> None:
+        """Goes on with what an earlier life of this worker left, and stops what is no longer ours."""
+        claims = {Claim(job_id=p.ref.job_id, fence=p.ref.fence): p for p in left}
+        jobs = await until_answered(lambda: self._adopt(list(claims)))
+        ours = {Claim(job_id=job.id, fence=job.fence): job for job in jobs}
+        for claim, process in claims.items():
+            if (job := ours.get(claim)) is None:
+                self._spawn(_discard(process))
+            else:
+                process.extend(self._held.deadline(is_last_attempt=job.is_last_attempt))
+                self._spawn(self._told(job, self._run.finish(job, process)))
+
+    async def finished(self) -> None:
+        """Returns when no attempt is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def let_go(self) -> None:
+        """The programs live on under their supervisors."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        # The slot is taken here, not in the task: the next claim must not count it as free.
+        self._held.take_slot()
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._held.free_slot()
+
+    async def _told(self, job: Job, attempt: Coroutine[None, None, Job | None]) -> None:
+        """The lines of one attempt in the worker's log."""
+        about = log.bind(job_id=str(job.id), attempt=job.attempt, fence=job.fence)
+        about.info("attempt_claimed", queue=job.spec.queue)
+        try:
+            after = await attempt
+        except Exception:  # noqa: BLE001 - told with its stack; the worker goes on
+            # Its lease is not renewed any more, so its supervisor stops it and it is rescued.
+            about.exception("attempt_abandoned")
+            return
+        if after is None:
+            about.warning("attempt_not_ours")
+        else:
+            about.info("attempt_ended", outcome=after.outcome, state=after.state)
+
+
+async def _discard(process: RunningProcess) -> None:
+    log.warning("attempt_discarded", job_id=str(process.ref.job_id), fence=process.ref.fence)
+    process.stop()
+    await process.wait()
+    await process.forget()

@@ -1,0 +1,156 @@
+"""The worker: claims, renews and listens, until it is drained."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from application.claim_jobs import ClaimJobs
+from application.held_attempts import HeldAttempts
+from application.keep_session import AdoptAttempts, BeginSession, RenewSession
+from application.patience import until_answered
+from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected
+from application.ports.process_runner import ProcessRunner
+from application.ports.worker_registry import WorkerRegistry
+from application.run_attempt import RunAttempt
+from domain.errors import DatabaseUnavailable
+from entrypoints.telemetry import Outage
+from entrypoints.worker.attempts import AttemptTasks
+
+RETRY_SECONDS: Final = 1.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What a worker is made of."""
+
+    runner: ProcessRunner
+    workers: WorkerRegistry
+    notifier: Notifier
+    held: HeldAttempts
+    begin: BeginSession
+    adopt: AdoptAttempts
+    renew: RenewSession
+    claim: ClaimJobs
+    run: RunAttempt
+    poll_seconds: float
+
+
+class WorkerLoop:
+    """`start`, then `drain`, and `stop`. `stop` lets go of what still runs: the supervisors keep it,
+    and the next worker on this machine adopts it.
+    """
+
+    def __init__(self, parts: WorkerParts) -> None:
+        self._parts = parts
+        self._held = parts.held
+        self._attempts = AttemptTasks(parts.held, parts.run, parts.adopt)
+        self._draining = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Adopts what an earlier life of this worker left running, then claims."""
+        parts = self._parts
+        await parts.runner.open()
+        left = await parts.runner.adopt()
+        session_id = await until_answered(parts.begin)
+        await self._attempts.take_over(left)
+        self._loops = [
+            asyncio.create_task(loop(), name=f"worker-{loop.__name__.strip('_')}")
+            for loop in (self._listen, self._renew, self._claim)
+        ]
+        log.info("worker_started", session_id=str(session_id), slots=self._held.slots, adopted=len(left))
+
+    def drain(self) -> None:
+        """No more claims. May be called again."""
+        if not self._draining.is_set():
+            log.info("worker_draining", running=self._held.taken)
+        self._draining.set()
+        self._held.wake.set()
+
+    async def drained(self) -> None:
+        """Returns when the last attempt has ended and was reported."""
+        await self._draining.wait()
+        await self._attempts.finished()
+
+    async def stop(self) -> None:
+        """May be called again."""
+        self.drain()
+        left, session_id = self._held.taken, self._held.session_id
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._attempts.let_go()
+        await self._parts.runner.close()
+        self._loops, self._held.session_id = [], None
+        if session_id is not None and not left:
+            await self._leave(session_id)
+        log.info("worker_stopped", handed_over=left)
+
+    async def _leave(self, session_id: UUID) -> None:
+        try:
+            await self._parts.workers.leave(session_id)
+        except DatabaseUnavailable:
+            log.info("worker_left_unsaid", session_id=str(session_id))  # it expires by itself
+
+    # -- the loops -----------------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        outage = Outage("claim")
+        while not self._draining.is_set():
+            self._held.wake.clear()
+            try:
+                jobs = await self._parts.claim()
+                outage.ended()
+            except DatabaseUnavailable:
+                outage.began()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for job in jobs:
+                self._attempts.run(job)
+            if not jobs:
+                await self._woken()
+
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(self._parts.poll_seconds):
+                await self._held.wake.wait()
+        except TimeoutError:
+            return
+
+    async def _renew(self) -> None:
+        outage = Outage("renew")
+        pause = self._held.terms.renew_every_seconds
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                renewal = await self._parts.renew()
+            except DatabaseUnavailable:
+                outage.began()
+                pause = RETRY_SECONDS
+                continue
+            outage.ended()
+            pause = self._held.terms.renew_every_seconds
+            if renewal is None:
+                log.warning("session_began_again", session_id=str(self._held.session_id))
+            elif renewal.draining:
+                self.drain()
+
+    async def _listen(self) -> None:
+        async with self._parts.notifier.subscribe() as notices:
+            while True:
+                for notice in await notices.wait(self._parts.poll_seconds):
+                    self._heard(notice)
+
+    def _heard(self, notice: Notice) -> None:
+        match notice:
+            case JobsWaiting() | Reconnected():
+                self._held.wake.set()
+            case CancelRequested(session_id, job_id) if session_id == self._held.session_id:
+                self._held.stop(job_id)
+            case _:
+                pass
