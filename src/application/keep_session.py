@@ -8,6 +8,7 @@ from application.held_attempts import Held, HeldAttempts
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Claim, JobQueue
 from application.ports.worker_registry import Renewal, WorkerRegistry
+from domain.errors import DatabaseUnavailable
 from domain.job import Job
 from domain.worker import Holding, Worker
 
@@ -68,16 +69,24 @@ class RenewSession:
         return renewal
 
     def _apply(self, held: Held, holding: Holding | None, asked_at: float) -> None:
-        if holding is not None and not holding.cancel_requested:
+        if holding is None and held.since >= asked_at:
+            return  # it began after the question was sent, so it is not in the answer
+        if holding is not None:
+            # A cancelled one too: its grace may be longer than what is left of the lease.
             held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
-        elif holding is not None or held.since < asked_at:
-            # An attempt that began after the question was sent is not in its answer.
+        if holding is None or holding.cancel_requested:
             held.process.stop()
 
     async def _begin_again(self) -> None:
-        before = self.held.all()
+        before, dead, renewed_at = self.held.all(), self.held.session_id, self.held.renewed_at
         await self.begin()
-        kept = {job.id for job in await self.adopt([held.claim for held in before])}
+        try:
+            kept = {job.id for job in await self.adopt([held.claim for held in before])}
+        except DatabaseUnavailable:
+            # The next renewal finds the dead session again and adopts then. The new one would not
+            # know these attempts, and its first renewal would stop them.
+            self.held.session_id, self.held.renewed_at = dead, renewed_at
+            raise
         for held in before:
             if held.claim.job_id in kept:
                 held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))

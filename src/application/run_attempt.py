@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
 from application.batching import Batch
 from application.held_attempts import Held, HeldAttempts
@@ -13,7 +14,7 @@ from application.ports.log_store import LogStore
 from application.ports.notifier import JobChanged, JobsWaiting, Notifier
 from application.ports.process_runner import Launch, ProcessRunner, RunningProcess
 from application.ports.script_catalog import ScriptCatalog
-from domain.attempt import Ending, Exit, Outcome, judge
+from domain.attempt import Ending, Exit, Outcome, Stop, judge
 from domain.errors import LogNotFound, UnknownScript
 from domain.job import Job
 from domain.log import LogRef, shown
@@ -43,8 +44,8 @@ class Reports:
         return [claim in accepted for claim in claims]
 
     async def _report(self, reports: Sequence[Report]) -> Sequence[Job | None]:
-        jobs = {job.id: job for job in await until_answered(lambda: self._queue.report(reports))}
-        return [jobs.get(report.job_id) for report in reports]
+        jobs = {(job.id, job.fence): job for job in await until_answered(lambda: self._queue.report(reports))}
+        return [jobs.get((report.job_id, report.fence)) for report in reports]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,8 @@ class RunAttempt:
         """The job after its attempt; None where the attempt was not started or its report refused."""
         claim = Claim(job_id=job.id, fence=job.fence)
         if not await self.reports.may_start(claim):
-            await until_answered(lambda: self.queue.put_back([claim]))
-            self.notifier.publish(JobChanged(job.id))
+            return await self._give_back(job, claim)
+        if not await self._is_under_our_lease(job, claim):
             return None
         self.notifier.publish(JobChanged(job.id))
         try:
@@ -79,6 +80,29 @@ class RunAttempt:
         except UnknownScript as error:
             return await self._report(job, Exit(start_error=error.detail))
         return await self.finish(job, await self.runner.start(launch))
+
+    async def _is_under_our_lease(self, job: Job, claim: Claim) -> bool:
+        """The deadline is reckoned from the present session's lease, so the attempt must be held by it.
+
+        While the database was away, the session of the claim may have died and another begun: then
+        the attempt moves over, unless it is lost.
+        """
+        owner = job.session_id
+        while (session_id := self.held.session_id) != owner:
+            if session_id is None or not await self._adopted(session_id, claim):
+                return False
+            owner = session_id
+        return True
+
+    async def _adopted(self, session_id: UUID, claim: Claim) -> bool:
+        return bool(await until_answered(lambda: self.queue.adopt(session_id, [claim])))
+
+    async def _give_back(self, job: Job, claim: Claim) -> Job | None:
+        if claim not in await until_answered(lambda: self.queue.put_back([claim])):
+            # The start was recorded, its answer was lost, and a cancel came before it was asked again.
+            return await self._report(job, Exit(stopped=Stop.CANCEL))
+        self.notifier.publish(JobChanged(job.id))
+        return None
 
     async def finish(self, job: Job, process: RunningProcess) -> Job | None:
         """From a running program, started here or adopted, to its report."""

@@ -201,3 +201,27 @@ class WrongSetting(Invalid):
 
     code = "wrong-setting"
     title = "A setting is wrong"
+
+
+# -- of the embedded database: told at the start, on the machine itself, so these may name a path --------
+
+
+class DataDirectoryInUse(Conflict):
+    """Another process keeps the database of this data directory. Stop it, or use another `data.directory`."""
+
+    code = "data-directory-in-use"
+    title = "The data directory is in use"
+
+
+class DataDirectoryUnusable(Invalid):
+    """The data directory cannot be used as it stands. The start is refused, and nothing in it was changed."""
+
+    code = "data-directory-unusable"
+    title = "The data directory cannot be used"
+
+
+class DatabaseDidNotStart(Unavailable):
+    """The embedded PostgreSQL did not start. What it said is in `postgres.log`."""
+
+    code = "database-did-not-start"
+    title = "The database did not start"

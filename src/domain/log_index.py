@@ -33,6 +33,7 @@ of a fast log, and a line's time is at most 50 ms early.
 _LAYOUT = Struct("<HBBIQQQQQQQ")
 _MAGIC = 0x4C58
 _VERSION = 1
+_FAR_US = 253_402_300_800_000_000  # the year 10000, which no date can be in
 RECORD_BYTES = _LAYOUT.size
 
 Sums = tuple[int, int, int]
@@ -108,12 +109,10 @@ def unpack(data: bytes) -> Record | None:
     """The record, or None where these bytes are none: torn, or zeros that a power cut left."""
     if len(data) != RECORD_BYTES:
         return None
-    magic, version, stream, p_system, at_us, offset, lines, stdout, stderr, p_out, p_err = _LAYOUT.unpack(
-        data
-    )
-    totals = (stdout, stderr, offset - stdout - stderr)
-    pending = (p_out, p_err, p_system)
-    known = magic == _MAGIC and version == _VERSION and stream < len(STREAMS)
+    magic, version, stream, system, at_us, offset, lines, *rest = _LAYOUT.unpack(data)
+    totals = (rest[0], rest[1], offset - rest[0] - rest[1])
+    pending = (rest[2], rest[3], system)
+    known = magic == _MAGIC and version == _VERSION and stream < len(STREAMS) and at_us < _FAR_US
     if not known or lines > offset or any(map(int.__gt__, pending, totals)):
         return None
     return Record(stream=stream, at_us=at_us, offset=offset, lines=lines, totals=totals, pending=pending)

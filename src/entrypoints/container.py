@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dependency, Factory, List, Provider, Singleton
+from dependency_injector.providers import Callable, Dependency, List, Provider, Singleton
 
+from adapters.embedded.postgres import EmbeddedPostgres, attach
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
 from adapters.postgres.access_store import PostgresAccessStore
@@ -21,6 +23,8 @@ from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.postgres.leadership import PostgresLeadership
+from adapters.postgres.migrate import migrate
+from adapters.postgres.migrate import pending as pending_migrations
 from adapters.postgres.notifier import PostgresNotifier
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.process.runner import SupervisedProcessRunner
@@ -53,25 +57,40 @@ from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
 from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
 from domain.worker import Worker
-from entrypoints.http.use_cases import UseCases
 from entrypoints.health import health_checks
+from entrypoints.http.app import create_app
+from entrypoints.http.config import HttpConfig
+from entrypoints.http.server import HttpServer
+from entrypoints.http.use_cases import UseCases
 from entrypoints.settings import Settings
 from entrypoints.version import VERSION
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
 
+__all__ = ["Container", "embedded_postgres", "migrate", "pending_migrations", "running_embedded"]
 
+EMBEDDED: Final = "postgres"
 MAINTENANCE_TICK_SECONDS: Final = 5.0
 
 
-async def embedded_url(data: Path) -> str | None:
-    """The embedded PostgreSQL that another process of this machine keeps in this data directory."""
-    return await attach(data / EMBEDDED)
+def running_embedded(data: Path) -> str | None:
+    """The URL of the embedded PostgreSQL that another process of this machine keeps in `data`."""
+    return attach(data / EMBEDDED)
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The database that this process is to keep itself."""
+    return EmbeddedPostgres(settings.data.directory / EMBEDDED, _told_of_database)
+
+
+def _told_of_database(event: str, **facts: object) -> None:
+    structlog.get_logger().warning(event.replace(".", "_"), **facts)
 
 
 def run_directory(settings: Settings) -> Path:
-    """Where supervisors keep what a restarted worker learns from: beside the data, never in a log directory
-    that several machines share."""
+    """Where supervisors keep what a restarted worker learns from: of this machine alone, where logs
+    may lie in a directory that several machines share.
+    """
     return settings.data.directory / "run"
 
 
@@ -80,6 +99,15 @@ def submit_rules(settings: Settings) -> SubmitRules:
         timeout_seconds=settings.process.timeout,
         stop_grace_seconds=settings.process.stop_grace,
         allow_commands=settings.scripts.allow_commands,
+    )
+
+
+def http_config(settings: Settings) -> HttpConfig:
+    return HttpConfig(
+        auth=settings.http.auth,
+        max_body=settings.http.max_body,
+        cors_origins=settings.http.cors_origins,
+        version=VERSION,
     )
 
 
@@ -107,8 +135,6 @@ class Container(DeclarativeContainer):
     settings: Provider[Settings] = Dependency(instance_of=Settings)
     database_url: Provider[str] = Dependency(instance_of=str)
 
-    embedded = Factory(EmbeddedPostgres)
-
     # -- ports -----------------------------------------------------------------------------------
 
     clock: Provider[Clock] = Singleton(SystemClock)
@@ -128,15 +154,11 @@ class Container(DeclarativeContainer):
         settings.provided.scripts.directory,
         Callable(str, settings.provided.scripts.python),
     )
-    runner: Provider[ProcessRunner] = Singleton(
-        SupervisedProcessRunner, Callable(run_directory, settings)
-    )
+    runner: Provider[ProcessRunner] = Singleton(SupervisedProcessRunner, Callable(run_directory, settings))
 
     # -- what callers do ---------------------------------------------------------------------------
 
-    submit = Singleton(
-        SubmitJobs, queue, scripts, notifier, clock, chance, Singleton(submit_rules, settings)
-    )
+    submit = Singleton(SubmitJobs, queue, scripts, notifier, clock, chance, Singleton(submit_rules, settings))
     read_log_lines = Singleton(ReadLogLines, logs)
     health = Singleton(CheckHealth, Singleton(health_checks, database.provided.open, settings))
     use_cases: Provider[UseCases] = Singleton(

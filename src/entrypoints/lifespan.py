@@ -11,9 +11,15 @@ from typing import Final
 
 import structlog
 
-from domain.errors import Unavailable
+from domain.errors import Unavailable, WrongSetting
 from entrypoints.admin_key import ensure_admin_key
-from entrypoints.container import Container, migrate, pending_migrations, running_embedded
+from entrypoints.container import (
+    Container,
+    embedded_postgres,
+    migrate,
+    pending_migrations,
+    running_embedded,
+)
 from entrypoints.settings import Settings
 from entrypoints.worker.loop import WorkerLoop
 
@@ -77,10 +83,10 @@ async def _database_url(stack: AsyncExitStack, settings: Settings, *, keep: bool
     if settings.database.url is not None:
         return settings.database.url
     if keep:
-        embedded = Container.embedded(settings.data.directory)
+        embedded = embedded_postgres(settings)
         stack.push_async_callback(embedded.stop)
         return await embedded.start()
-    if (url := await running_embedded(settings.data.directory)) is None:
+    if (url := running_embedded(settings.data.directory)) is None:
         raise Unavailable(
             f"There is no database: set `database.url`, or start `etl serve` with the same "
             f"`data.directory` ({settings.data.directory})."
@@ -118,12 +124,24 @@ async def _start_api(
     use_cases, server = container.use_cases(), container.http_server()
     key_file = await ensure_admin_key(directory, use_cases.authenticate, use_cases.issue_key)
     stack.push_async_callback(server.stop)
-    address = await server.start()
+    try:
+        address = _address(settings.http.host, await server.start())
+    except OSError as error:
+        place = f"{settings.http.host}:{settings.http.port}"
+        raise WrongSetting(
+            f"http.host, http.port: {place} cannot be listened on: {error.strerror}."
+        ) from None
     stack.callback(_announce(directory / SERVER_FILE, address))
     say(f"ETL Orchestrator listens on {address}")
     say(f"  API documentation  {address}/api/docs")
     say(f"  admin key          {key_file}")
     log.info("api_started", address=address)
+
+
+def _address(host: str, port: int) -> str:
+    """As a client on this machine writes it: a server on every address is found on the loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a name, not a bind
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _announce(path: Path, address: str) -> Callable[[], None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -41,6 +41,9 @@ class Kernel(Protocol):
     async def make_late(self, job_id: UUID) -> None:
         """The `expires_at` of this queued job, which must have one, is over."""
 
+    async def clear(self) -> None:
+        """The store is as fresh as at first."""
+
 
 @dataclass(slots=True)
 class MemoryKernel:
@@ -77,6 +80,11 @@ class MemoryKernel:
         job = self.records.jobs[job_id]
         spec = replace(job.spec, expires_at=job.submitted_at)
         self.records.jobs[job_id] = replace(job, spec=spec)
+
+    async def clear(self) -> None:
+        for each in fields(Records):
+            if each.name != "leader":
+                getattr(self.records, each.name).clear()
 
 
 async def join(kernel: Kernel, *queues: str, **changes: Any) -> Worker:

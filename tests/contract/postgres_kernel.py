@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -18,6 +18,15 @@ from application.ports.access_store import AccessStore
 from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
 from application.ports.worker_registry import WorkerRegistry
+
+_END_HOLDERS: Final = text("""
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+_CLEAR: Final = text("""
+TRUNCATE etl.job, etl.job_queue, etl.attempt, etl.event, etl.worker_session, etl.queue, etl.limit_slot,
+    etl.idempotency, etl.api_key
+""")
 
 
 @dataclass(slots=True)
@@ -40,6 +49,10 @@ class PostgresKernel:
 
     async def make_late(self, job_id: UUID) -> None:
         await self._set("job_queue SET expires_at = now() - interval '1 s' WHERE job_id", job_id)
+
+    async def clear(self) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute(_CLEAR)
 
     async def _set(self, change: str, key: UUID) -> None:
         async with self.database.transaction() as connection:
@@ -65,15 +78,10 @@ async def postgres_kernel(url: str) -> AsyncIterator[PostgresKernel]:
 
 async def end_holders_of_advisory_locks(url: str) -> None:
     """The server ends the connections that hold a lock in this database, whoever they are."""
-    holders = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND database = " + (
-        "(SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
     database = Database(url)
     try:
         async with database.transaction() as connection:
-            ended = await connection.execute(
-                text(f"SELECT pg_terminate_backend(pid, 5000) FROM ({holders}) h")
-            )
+            ended = await connection.execute(_END_HOLDERS)
             assert list(ended.scalars())
     finally:
         await database.close()

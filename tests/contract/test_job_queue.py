@@ -328,6 +328,23 @@ async def test_a_full_key_does_not_stand_in_the_way_of_other_jobs(kernel: Kernel
     assert len(claimed) == 3
 
 
+async def test_each_job_counts_all_holders_of_its_key_against_its_own_limit(kernel: Kernel) -> None:
+    worker = await join(kernel)
+    (wide,) = await submit(kernel, a_job(concurrency=keyed("sales", 5)))
+    assert (await claim_one(kernel, worker)).id == wide.id
+    (narrow,) = await submit(kernel, a_job(concurrency=keyed("sales", 1)))
+    assert await kernel.queue.claim(worker.id, 10) == []
+    (second,) = await submit(kernel, a_job(concurrency=keyed("sales", 2)))
+    assert [job.id for job in await kernel.queue.claim(worker.id, 10)] == [second.id]
+    (third,) = await submit(kernel, a_job(concurrency=keyed("sales", 2)))
+    assert await kernel.queue.claim(worker.id, 10) == []
+    for job in (wide, second):
+        await kernel.queue.report([report_of(await kernel.history.get(job.id))])
+    await kernel.queue.promote()
+    first_in = await claim_one(kernel, worker)
+    assert first_in.id in {narrow.id, third.id}
+
+
 async def test_a_key_is_free_again_however_its_holder_went(kernel: Kernel) -> None:
     worker = await join(kernel)
     await submit(kernel, *jobs(6, concurrency=keyed("sales"), retry=repeatable(delay_seconds=3600)))
@@ -382,7 +399,9 @@ async def run_all_counting(kernel: Kernel, expected: int) -> int:
             most = max(most, held)
             await asyncio.sleep(0)
             held -= len(claimed)
-            done += len(await kernel.queue.report([report_of(job) for job in claimed]))
+            # Not in one step: `done +=` would read `done` before it waits.
+            reported = await kernel.queue.report([report_of(job) for job in claimed])
+            done += len(reported)
             if not claimed:
                 await kernel.queue.promote()
 

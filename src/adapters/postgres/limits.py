@@ -6,6 +6,7 @@ and costs nothing until a unit is freed. (Counting the running jobs in the claim
 limit of 4; a counter row was exact at a twentieth of the rate.)
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from adapters.postgres import parking
 from adapters.postgres.mapping import columns
 from domain.job import Job
 
@@ -29,7 +31,6 @@ _SHARE: Final = text("""
 SELECT pg_advisory_xact_lock_shared(hashtextextended(scope, 0))
 FROM (SELECT unnest(CAST(:scopes AS text[])) AS scope ORDER BY scope) s
 """)
-_EXCLUDE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope, 0))")
 
 _ENSURE: Final = text("""
 INSERT INTO etl.limit_slot (scope, number)
@@ -66,64 +67,14 @@ _FREE: Final = text("""
 UPDATE etl.limit_slot SET job_id = NULL WHERE job_id = ANY (CAST(:ids AS uuid[])) RETURNING scope
 """)
 
-_UNPARK: Final = text("""
-WITH room AS (
-    SELECT scope, count(*) FILTER (WHERE job_id IS NULL) AS units,
-        greatest(min(number) FILTER (WHERE job_id IS NULL), max(number) FILTER (WHERE job_id IS NOT NULL)) AS least
-    FROM etl.limit_slot WHERE scope = ANY (CAST(:scopes AS text[])) GROUP BY scope
-), chosen AS (
-    SELECT p.job_id FROM room CROSS JOIN LATERAL (
-        SELECT p.job_id FROM etl.job_queue p
-        WHERE p.state = 'parked' AND p.parked_on = room.scope AND p.parked_limit >= room.least
-        ORDER BY p.priority DESC, p.due_at, p.job_id LIMIT room.units FOR UPDATE OF p SKIP LOCKED
-    ) p WHERE room.units > 0
-)
-UPDATE etl.job_queue q SET state = 'queued', parked_on = NULL, parked_limit = NULL
-FROM chosen WHERE q.job_id = chosen.job_id
-""")
-_UNPARK_ALL: Final = text("""
-UPDATE etl.job_queue SET state = 'queued', parked_on = NULL, parked_limit = NULL
-WHERE state = 'parked' AND parked_on = :scope
-""")
 
-# Scopes whose parked jobs wait although fewer run than they allow: units above the ceiling are held.
-_CROWDED: Final = text("""
-SELECT s.scope FROM unnest(CAST(:scopes AS text[])) AS s(scope)
-WHERE EXISTS (
-    SELECT FROM etl.job_queue p WHERE p.state = 'parked' AND p.parked_on = s.scope
-    AND p.parked_limit > (SELECT count(*) FROM etl.limit_slot t WHERE t.scope = s.scope AND t.job_id IS NOT NULL)
-    AND p.parked_limit < (SELECT max(number) FROM etl.limit_slot t WHERE t.scope = s.scope AND t.job_id IS NOT NULL)
-)
-""")
-_PARKED_SCOPES: Final = text("""
-WITH RECURSIVE k AS (
-    (SELECT parked_on FROM etl.job_queue WHERE state = 'parked' ORDER BY parked_on LIMIT 1)
-    UNION ALL
-    SELECT n.parked_on FROM k CROSS JOIN LATERAL (
-        SELECT q.parked_on FROM etl.job_queue q WHERE q.state = 'parked' AND q.parked_on > k.parked_on
-        ORDER BY q.parked_on LIMIT 1
-    ) n
-)
-SELECT parked_on FROM k
-""")
+def queue_scope(name: str) -> str:
+    return f"queue:{name}"
 
-# Holders are locked as rows of the queue first: a report holds its job's row before it frees a unit.
-_HOLDERS: Final = text("""
-SELECT job_id FROM etl.job_queue
-WHERE state = 'running' AND CASE WHEN :by_key THEN limit_key ELSE queue END = :name
-ORDER BY job_id FOR UPDATE
-""")
-_UNITS: Final = text("SELECT count(*) FROM etl.limit_slot WHERE scope = :scope")
-_DROP: Final = text("DELETE FROM etl.limit_slot WHERE scope = :scope")
-_COUNT_AGAIN: Final = text("""
-INSERT INTO etl.limit_slot (scope, number, job_id)
-SELECT :scope, n, h.job_id
-FROM generate_series(1, greatest(CAST(:units AS int), cardinality(CAST(:holders AS uuid[])))) AS n
-LEFT JOIN unnest(CAST(:holders AS uuid[])) WITH ORDINALITY AS h(job_id, number) ON h.number = n
-""")
 
-KEY: Final = "key:"
-QUEUE: Final = "queue:"
+def key_scope(key: str) -> str:
+    return f"key:{key}"
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +87,9 @@ class Need:
 
 def needs(job: Job, slots: int | None) -> tuple[Need, ...]:
     """What `job` must hold, given the slots of its queue. An unlimited job costs no unit at all."""
-    found = () if slots is None else (Need(QUEUE + job.spec.queue, slots),)
+    found = () if slots is None else (Need(queue_scope(job.spec.queue), slots),)
     key = job.spec.concurrency
-    return found if key is None else (*found, Need(KEY + key.key, key.limit))
+    return found if key is None else (*found, Need(key_scope(key.key), key.limit))
 
 
 async def ensure(connection: AsyncConnection, jobs: Iterable[Job]) -> None:
@@ -146,7 +97,7 @@ async def ensure(connection: AsyncConnection, jobs: Iterable[Job]) -> None:
     units: dict[str, int] = {}
     for key in (job.spec.concurrency for job in jobs):
         if key is not None:
-            units[KEY + key.key] = max(units.get(KEY + key.key, 0), min(key.limit, MAX_UNITS))
+            units[key_scope(key.key)] = max(units.get(key_scope(key.key), 0), min(key.limit, MAX_UNITS))
     if units:
         await connection.execute(_SHARE, {"scopes": list(units)})
         await connection.execute(_ENSURE, {"scopes": list(units), "units": list(units.values())})
@@ -183,10 +134,9 @@ async def take(
 async def _find(connection: AsyncConnection, all_: Sequence[Need]) -> dict[Need, set[int]]:
     if not all_:
         return {}
-    count: dict[Need, int] = {}
-    for need in all_:
-        count[need] = count.get(need, 0) + 1
-    rows = [(need.scope, need.ceiling, wanted) for need, wanted in count.items()]
+    # As many for each ceiling as all jobs of the scope want: what one of them takes, the others cannot.
+    wanted = Counter(need.scope for need in all_)
+    rows = [(need.scope, need.ceiling, wanted[need.scope]) for need in set(all_)]
     found: dict[Need, set[int]] = {}
     for row in await connection.execute(_FIND, columns(rows, ("scopes", "ceilings", "wanted"))):
         found.setdefault(Need(row.scope, row.ceiling), set()).add(row.number)
@@ -197,3 +147,16 @@ def _withdraw(free: dict[Need, set[int]], scope: str, number: int) -> None:
     for need, numbers in free.items():
         if need.scope == scope:
             numbers.discard(number)
+
+
+async def shared(connection: AsyncConnection, scopes: Iterable[str]) -> set[str]:
+    """Those of `scopes` that nobody counts again at this moment; nobody will before this commits."""
+    rows = await connection.execute(_TRY_SHARE, {"scopes": sorted(set(scopes))})
+    return {row.scope for row in rows}
+
+
+async def free(connection: AsyncConnection, job_ids: Sequence[UUID]) -> None:
+    """Gives back what these jobs held, and wakes as many parked jobs."""
+    if job_ids:
+        freed = {row.scope for row in await connection.execute(_FREE, {"ids": list(job_ids)})}
+        await parking.unpark(connection, freed)

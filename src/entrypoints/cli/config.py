@@ -22,12 +22,14 @@ def show_(*, config: Path | None = None, json: Annotated[bool, Parameter(negativ
         The settings file; without it etl.toml of the current directory.
     json
         As JSON.
+
     """
     found = loaded(config)
     rows = [
-        (s.key, show(s, getattr(getattr(found.settings, s.section), s.name)), found.origins[s.key])
+        (s.key, show(s, getattr(getattr(found.settings, s.section), s.name)), found.origins[s.key], s.meaning)
         for s in all_settings()
     ]
+    titles = ("setting", "value", "from", "meaning")
     if json:
-        return print_json([{"setting": k, "value": v, "from": o} for k, v, o in rows])
-    return print_table(("setting", "value", "from"), rows)
+        return print_json([dict(zip(titles, row, strict=True)) for row in rows])
+    return print_table(titles, rows)

@@ -1,38 +1,47 @@
-"""The bytes of a running job onto our own stdout and stderr."""
+"""The bytes of a running job, copied while they come."""
 
-import os
 import queue
-import sys
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Final
-
-import httpx
+from typing import Any, Final
 
 from entrypoints.cli.client import Client, Refused, is_passing
 from entrypoints.cli.events import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE_SECONDS, follow
 from entrypoints.cli.failure import Failure
+from entrypoints.cli.terminal import Sink
 
 GATHER_SECONDS: Final = 0.02
 """A burst of lines is fetched at once, not line by line."""
+
+LOOK_SECONDS: Final = 2.0
+"""Only whole lines make news: a prompt or a progress bar is seen this much later."""
+
+NOTHING_YET: Final = (404, 416)
+"""The attempt has no log: it never started. And: nothing is behind this offset."""
+
+FINAL: Final = ("succeeded", "failed", "cancelled")
 
 News = dict[str, Any] | Failure | None
 
 
 @dataclass(slots=True)
 class Copying:
-    """Copies the log of one job, attempt after attempt.
+    """Copies the log of one job, attempt after attempt, from `attempt` on.
 
     The live events only tell that there is something. What is written are ranges of the log's
     bytes, so the copy is exact: bytes that are no UTF-8, a last line without a newline, a prompt.
-    Where stdout and stderr are the same file the whole log is copied in the order it was written.
+    `sinks` by stream; None stands for the whole log in the order in which it was written.
+    `written` says how much of `attempt` is there already.
     """
 
     client: Client
     job_id: str
+    sinks: Mapping[str | None, Sink]
     attempt: int = 0
-    _written: dict[str | None, int] = field(default_factory=dict)
+    written: dict[str | None, int] = field(default_factory=dict)
 
     def to_the_end(self) -> dict[str, Any]:
         """Returns the job when it is final and all is written. Raises Failure."""
@@ -55,7 +64,7 @@ class Copying:
     def _go_to(self, attempt: int) -> None:
         if attempt != self.attempt:
             self.attempt = attempt
-            self._written.clear()
+            self.written.clear()
 
     def _copy(self, attempt: int) -> None:
         """Everything that has been written since. What a lost connection left out comes the next time."""
@@ -64,7 +73,7 @@ class Copying:
         since, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
-                for stream, sink in _sinks().items():
+                for stream, sink in self.sinks.items():
                     self._copy_stream(stream, sink)
             except Failure as error:
                 if not is_passing(error) or time.monotonic() - since > PATIENCE_SECONDS:
@@ -81,54 +90,42 @@ class Copying:
         except Failure:
             return  # no server yet: the old address fails once more, and we come back here
 
-    def _copy_stream(self, stream: str | None, sink: BinaryIO) -> None:
+    def _copy_stream(self, stream: str | None, sink: Sink) -> None:
         params = {"stream": stream, "attempt": self.attempt}
-        headers = {"Range": f"bytes={self._written.get(stream, 0)}-", "Accept-Encoding": "identity"}
+        headers = {"Range": f"bytes={self.written.get(stream, 0)}-", "Accept-Encoding": "identity"}
         try:
             with self.client.stream(f"/jobs/{self.job_id}/log", params=params, headers=headers) as answer:
                 for piece in answer.iter_bytes():
                     sink.write(piece)
-                    self._written[stream] = self._written.get(stream, 0) + len(piece)
+                    self.written[stream] = self.written.get(stream, 0) + len(piece)
             sink.flush()
         except Refused as refused:
-            # 416: nothing new. 404: the attempt has not written yet, or never started.
-            if refused.http_status not in (httpx.codes.NOT_FOUND, RANGE_NOT_SATISFIABLE):
+            if refused.http_status not in NOTHING_YET:
                 raise
 
     def _flush(self) -> None:
-        for sink in _sinks().values():
+        for sink in self.sinks.values():
             sink.flush()
-
-
-RANGE_NOT_SATISFIABLE: Final = 416
-FINAL: Final = ("succeeded", "failed", "cancelled")
-
-
-def _sinks() -> dict[str | None, BinaryIO]:
-    out, err = sys.stdout.buffer, sys.stderr.buffer
-    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
-        return {None: out}
-    return {"stdout": out, "stderr": err}
 
 
 def _watch(client: Client, job_id: str, news: "queue.SimpleQueue[News]") -> None:
     """Passes on each state of the job, and None for lines."""
     try:
         for event in follow(client, job_id):
-            news.put(None if event.name == "line" else _job(client, job_id, event.data))
+            news.put(None if event.name == "line" else event.data)
     except Failure as failure:
         news.put(failure)
-
-
-def _job(client: Client, job_id: str, data: Any) -> Any:
-    return data if isinstance(data, dict) and "attempt" in data else client.call("GET", f"/jobs/{job_id}")
+    except Exception as error:  # noqa: BLE001 - whatever it is: who waits for news must hear of it
+        news.put(Failure(f"Following the job ended: {error!r}."))
 
 
 def _latest(news: "queue.SimpleQueue[News]") -> tuple[dict[str, Any] | None, Failure | None]:
     """Waits for news, and takes all that has gathered: what counts is the latest state."""
-    gathered: list[News] = [news.get()]
-    time.sleep(GATHER_SECONDS)
-    while not news.empty():
-        gathered.append(news.get())
+    gathered: list[News] = []
+    with suppress(queue.Empty):
+        gathered.append(news.get(timeout=LOOK_SECONDS))
+        time.sleep(GATHER_SECONDS)
+        while True:
+            gathered.append(news.get_nowait())
     failure = next((n for n in gathered if isinstance(n, Failure)), None)
     return next((n for n in reversed(gathered) if isinstance(n, dict)), None), failure

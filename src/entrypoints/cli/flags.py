@@ -7,7 +7,7 @@ from typing import Final
 
 from entrypoints.cli.failure import bad_usage
 from entrypoints.settings import Loaded, Settings, load
-from entrypoints.settings.values import all_settings, show
+from entrypoints.settings.values import all_settings
 
 SERVER_COMMANDS: Final = frozenset({"serve", "api", "worker", "migrate", "config", "openapi"})
 """Those that take settings as flags. The others are clients: their settings are two variables."""
@@ -45,9 +45,3 @@ def loaded(config: Path | None) -> Loaded:
 
 def settings(config: Path | None) -> Settings:
     return loaded(config).settings
-
-
-def help_text() -> str:
-    """The table of settings, for `--help`."""
-    rows = (f"  {s.flag} = {show(s, s.default) or '(unset)'}: {s.meaning}" for s in all_settings())
-    return "Settings (flags, ETL_SECTION__NAME, or etl.toml):\n\n" + "\n".join(rows)

@@ -38,6 +38,7 @@ def ls(
         At most so many.
     json
         As JSON.
+
     """
     labels = [f"{name}:{value}" for name, value in request.pairs(label, "--label").items()]
     params = {"state": list(state), "queue": queue, "script": script, "label": labels}
@@ -69,6 +70,7 @@ def show(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) ->
         The job, or the beginning of its id.
     json
         As JSON.
+
     """
     client = Client.here()
     job = client.call("GET", f"/jobs/{client.full_id(job_id)}")
@@ -119,9 +121,10 @@ def attempts(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False
         The job, or the beginning of its id.
     json
         As JSON.
+
     """
     client = Client.here()
-    found = client.call("GET", f"/jobs/{client.full_id(job_id)}/attempts")["items"]
+    found = list(client.items(f"/jobs/{client.full_id(job_id)}/attempts"))
     if json:
         return print_json(found)
     titles = ("attempt", "outcome", "started", "finished", "worker", "reason")
@@ -146,6 +149,7 @@ def cancel(*job_ids: Annotated[str, Parameter(name="ID")]) -> int:
     ----------
     job_ids
         The jobs, or the beginnings of their ids.
+
     """
     if not job_ids:
         raise bad_usage("Name at least one job.")
@@ -170,6 +174,7 @@ def retry(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) -
         The job, or the beginning of its id.
     json
         Print the new job as JSON.
+
     """
     client = Client.here()
     job = client.call("POST", f"/jobs/{client.full_id(job_id)}/retry")
@@ -185,6 +190,7 @@ def explain(job_id: Annotated[str, Parameter(name="ID")]) -> None:
     ----------
     job_id
         The job, or the beginning of its id.
+
     """
     client = Client.here()
     print(explanation(client.call("GET", f"/jobs/{client.full_id(job_id)}")))  # noqa: T201 - answer

@@ -33,6 +33,7 @@ def issue(
         After this time, such as 90d; without it never.
     json
         Key and secret as JSON.
+
     """
     body = {"name": name, "scopes": list(scope), "expires_at": request.moment(expires, "--expires")}
     issued = Client.here().call("POST", "/keys", body=request.without_none(body))
@@ -50,6 +51,7 @@ def ls(*, json: Flag = False) -> None:
     ----------
     json
         As JSON.
+
     """
     found = list(Client.here().items("/keys"))
     if json:
@@ -72,6 +74,7 @@ def revoke(key_id: Annotated[str, Parameter(name="ID")]) -> None:
     ----------
     key_id
         The key, or the beginning of its id.
+
     """
     client = Client.here()
     found = [k["id"] for k in client.items("/keys") if k["id"].startswith(key_id)]

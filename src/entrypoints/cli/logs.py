@@ -1,17 +1,24 @@
 """`etl logs`."""
 
+import json
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from entrypoints.cli.client import Client
+from entrypoints.cli.client import Client, Refused
+from entrypoints.cli.copy import NOTHING_YET, Copying
 from entrypoints.cli.events import follow as follow_events
-from entrypoints.cli.terminal import harmless
+from entrypoints.cli.failure import bad_usage
+from entrypoints.cli.terminal import Screen, Sink
 
 Flag = Annotated[bool, Parameter(negative="")]
-PAGE = 1000
+PAGE: Final = 1000
+FIRST_PIECE: Final = 64 * 1024
+PLAIN: Final = {"Accept": "text/plain", "Accept-Encoding": "identity"}
 Line = dict[str, Any]
 
 
@@ -20,7 +27,7 @@ def logs(
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
     tail: int | None = None,
-    stream: Literal["stdout", "stderr", "system"] | None = None,
+    stream: Literal["stdout", "stderr"] | None = None,
     attempt: int | None = None,
     timestamps: Flag = False,
 ) -> None:
@@ -35,64 +42,127 @@ def logs(
     tail
         Begin at the last N lines.
     stream
-        Only stdout, stderr or system.
+        Only stdout, or only stderr.
     attempt
         Of this try; without it the latest, and with --follow all that come.
     timestamps
         Each line with its time and stream.
+
     """
+    if follow and attempt is not None:
+        raise bad_usage("--follow shows each attempt as it comes: it does not go with --attempt.")
     client = Client.here()
-    job = client.full_id(job_id)
-    params = {"stream": stream, "attempt": attempt}
-    if not follow and not timestamps:
-        return _copy(client, job, {**params, "tail": tail})
-    after = None
-    if tail is not None or not follow:
-        for line in _lines(client, job, {**params, "tail": tail}):
-            _print(line, timestamps=timestamps)
+    log = Log(client, client.full_id(job_id), stream, attempt)
+    sink = Screen(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
+    if timestamps:
+        log.print_lines(sink, tail, follow=follow)
+    elif follow:
+        log.follow(sink, tail)
+    else:
+        log.print(sink, tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of a job, or of one attempt, as a reader sees it."""
+
+    client: Client
+    job_id: str
+    stream: str | None
+    attempt: int | None
+
+    @property
+    def path(self) -> str:
+        return f"/jobs/{self.job_id}/log"
+
+    def print(self, sink: Sink, tail: int | None) -> None:
+        """What is there now."""
+        params = {**self._which, "tail": tail}
+        with self.client.stream(self.path, params=params, headers=PLAIN) as answer:
+            for piece in answer.iter_bytes():
+                sink.write(piece)
+        sink.flush()
+
+    def follow(self, sink: Sink, tail: int | None) -> None:
+        """All bytes, or the latest attempt's last lines and all that follows them."""
+        copying = Copying(self.client, self.job_id, {self.stream: sink})
+        attempts = self.client.call("GET", f"/jobs/{self.job_id}")["attempt"]
+        if tail is not None and attempts:
+            copying.attempt = attempts
+            copying.written[self.stream] = self._print_end(sink, tail, attempts)
+        copying.to_the_end()
+
+    def _print_end(self, sink: Sink, tail: int, attempt: int) -> int:
+        """The last `tail` lines; returns the offset behind them. Reads from the end in growing pieces."""
+        wanted = FIRST_PIECE
+        while True:
+            data, begin = self._last_bytes(wanted, attempt)
+            start = _start_of_last(data, tail)
+            if begin == 0 or start > 0:
+                sink.write(data[start:])
+                sink.flush()
+                return begin + len(data)
+            wanted *= 4
+
+    def _last_bytes(self, count: int, attempt: int) -> tuple[bytes, int]:
+        """And the offset at which they begin."""
+        headers = {**PLAIN, "Range": f"bytes=-{count}"}
+        params = {"stream": self.stream, "attempt": attempt}
+        try:
+            with self.client.stream(self.path, params=params, headers=headers) as answer:
+                _, _, span = answer.headers.get("Content-Range", "bytes 0-").partition(" ")
+                return answer.read(), int(span.partition("-")[0])
+        except Refused as refused:
+            if refused.http_status in NOTHING_YET:
+                return b"", 0
+            raise
+
+    def print_lines(self, sink: Sink, tail: int | None, *, follow: bool) -> None:
+        """Each line with its time and stream."""
+        lines: Iterable[Line] = self._lines_so_far()
+        if follow and tail is None:
+            lines = ()
+        elif tail is not None:
+            lines = deque(lines, maxlen=tail)
+        after = None
+        for line in lines:
+            _print_line(sink, line)
             after = line["cursor"]
-    if follow:
-        for event in follow_events(client, job, after, stream):
-            if event.name == "line":
-                _print(event.data, timestamps=timestamps)
-    return None
+        if follow:
+            for event in follow_events(self.client, self.job_id, after, self.stream):
+                if event.name == "line":
+                    _print_line(sink, event.data)
+
+    def _lines_so_far(self) -> Iterator[Line]:
+        """Of one attempt, page after page."""
+        headers = {"Accept": "application/x-ndjson"}
+        after: str | None = None
+        while True:
+            params = {**self._which, "after": after, "limit": PAGE}
+            with self.client.stream(self.path, params=params, headers=headers) as answer:
+                page: list[Line] = [json.loads(line) for line in answer.read().split(b"\n") if line]
+            yield from page
+            if not page:
+                return
+            after = page[-1]["cursor"]
+
+    @property
+    def _which(self) -> dict[str, Any]:
+        return {"stream": self.stream, "attempt": self.attempt}
 
 
-def _copy(client: Client, job_id: str, params: dict[str, Any]) -> None:
-    headers = {"Accept": "text/plain", "Accept-Encoding": "identity"}
-    with client.stream(f"/jobs/{job_id}/log", params=params, headers=headers) as answer:
-        for piece in answer.iter_bytes():
-            _write(piece)
+def _start_of_last(data: bytes, count: int) -> int:
+    """Where the last `count` lines begin; 0 if there are no more."""
+    start, end = len(data), len(data) - data.endswith(b"\n")
+    for _ in range(count):
+        start = data.rfind(b"\n", 0, end) + 1
+        if start == 0:
+            return 0
+        end = start - 1
+    return start
 
 
-def _lines(client: Client, job_id: str, params: dict[str, Any]) -> Iterator[Line]:
-    """Those that are there now, page after page. `tail` is for the first page only."""
-    import msgspec  # noqa: PLC0415 - only here
-
-    headers = {"Accept": "application/x-ndjson"}
-    after: str | None = None
-    while True:
-        page = 0
-        asked = {**params, "after": after} if after else params
-        with client.stream(
-            f"/jobs/{job_id}/log", params={**asked, "limit": PAGE}, headers=headers
-        ) as answer:
-            for text in b"".join(answer.iter_bytes()).splitlines():
-                line: Line = msgspec.json.decode(text)
-                yield line
-                after, page = line["cursor"], page + 1
-        params = {**params, "tail": None}
-        if not page:
-            return
-
-
-def _print(line: Line, *, timestamps: bool) -> None:
+def _print_line(sink: Sink, line: Line) -> None:
     end = "" if line.get("partial") else "\n"
-    before = f"{line['at']} {line['stream']:<6} " if timestamps else ""
-    _write(f"{before}{line['text']}{end}".encode())
-
-
-def _write(data: bytes) -> None:
-    """Programs get the bytes as they are; a terminal none that could do more than show."""
-    sys.stdout.buffer.write(harmless(data) if sys.stdout.isatty() else data)
-    sys.stdout.buffer.flush()
+    sink.write(f"{line['at']} {line['stream']:<6} {line['text']}{end}".encode())
+    sink.flush()

@@ -21,6 +21,7 @@ def ls(*, json: Flag = False) -> None:
     ----------
     json
         As JSON.
+
     """
     found = list(Client.here().items("/queues"))
     if json:
@@ -63,6 +64,7 @@ def set_(name: str, *, slots: str) -> None:
         The queue.
     slots
         A number, or `none` for no limit.
+
     """
     if slots != "none" and not slots.isdecimal():
         raise bad_usage(f"--slots {slots}: write a number, or none.")

@@ -1,10 +1,12 @@
 """`etl run`: as if the script ran here."""
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 from uuid import uuid4
 
 from cyclopts import Parameter
@@ -80,6 +82,7 @@ def run(
         The same key and request again gives the same job.
     concurrency_key
         Jobs that share this key run one at a time.
+
     """
     body = request.without_none(
         {
@@ -108,12 +111,22 @@ def attach(client: Client, job_id: str) -> int:
     interrupts = _Interrupts(lambda: _cancel(client.twin(), job_id))
     before = signal.signal(signal.SIGINT, interrupts)
     try:
-        return _told(Copying(client, job_id).to_the_end())
+        return _told(Copying(client, job_id, own_streams()).to_the_end())
     except Detached:
         say(f"left job {job_id}; `etl logs -f {job_id}` shows it again")
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def own_streams() -> Mapping[str | None, BinaryIO]:
+    """The script's stdout on ours, its stderr on ours. Where both are the same terminal or file, the
+    whole log on it, so that the order is kept.
+    """
+    out, err = sys.stdout.buffer, sys.stderr.buffer
+    if os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno()):
+        return {None: out}
+    return {"stdout": out, "stderr": err}
 
 
 class _Interrupts:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final, Protocol, TextIO
 
 _COLOURS: Final = {
     "queued": "36",
@@ -19,11 +19,24 @@ _COLOURS: Final = {
     "draining": "33",
     "dead": "31",
 }
-# OSC 52 writes the clipboard and OSC 8 hides an address behind a text: a log must not do that to its
-# reader. Of all escapes only colours (SGR) pass.
+# OSC 52 writes the clipboard, OSC 8 hides an address behind a text, CSI moves the cursor over what was
+# printed before: a log must not do that to its reader. Of all escapes only colours (SGR) pass.
 _ESCAPES: Final = re.compile(
-    rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-ln-~]|\x1b[^\[\]PX^_m]"
+    rb"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC
+    rb"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    rb"|\x1b\[[0-?]*[ -/]*[@-ln-~]"  # CSI, but for SGR
+    rb"|\x1b[^\[\]PX^_]"
+    rb"|\xc2[\x80-\x9f]"  # the same as single characters (C1)
 )
+_BEGUN: Final = re.compile(rb"(?:\x1b(?:\[[0-?]{0,64}[ -/]{0,64})?|\xc2)\Z")
+
+
+class Sink(Protocol):
+    """Where bytes of a log go."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def flush(self) -> object: ...
 
 
 def is_colourful(stream: TextIO) -> bool:
@@ -58,9 +71,22 @@ def say(message: str) -> None:
     print(f"etl: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the command's own words
 
 
-def harmless(data: bytes) -> bytes:
-    """Output of a program, for a terminal."""
-    return _ESCAPES.sub(b"", data)
+class Screen:
+    """Writes what a program has written onto a terminal, without what could do more than show."""
+
+    def __init__(self, terminal: BinaryIO) -> None:
+        self._terminal = terminal
+        self._begun = b""
+
+    def write(self, data: bytes) -> None:
+        """An escape that is cut in two is still one."""
+        shown = _ESCAPES.sub(b"", self._begun + data)
+        begun = _BEGUN.search(shown)
+        self._begun = b"" if begun is None else begun[0]
+        self._terminal.write(shown if begun is None else shown[: begun.start()])
+
+    def flush(self) -> None:
+        self._terminal.flush()
 
 
 def instant(text: str | None) -> str:

@@ -20,6 +20,7 @@ def ls(*, json: Flag = False) -> None:
     ----------
     json
         As JSON.
+
     """
     found = list(Client.here().items("/workers"))
     if json:
@@ -49,6 +50,7 @@ def drain(worker_id: Annotated[str, Parameter(name="ID")]) -> None:
     ----------
     worker_id
         The worker, or the beginning of its id.
+
     """
     client = Client.here()
     found = [w["id"] for w in client.items("/workers") if w["id"].startswith(worker_id)]

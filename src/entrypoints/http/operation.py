@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from msgspec import Struct
 
 from domain.access import Principal, Scope
@@ -19,3 +19,83 @@ from entrypoints.http.use_cases import UseCases
 JSON: Final = "application/json"
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 HttpRequest = Request[Principal, Any, State]
+Cases = NamedDependency[SkipValidation[UseCases]]
+By = NamedDependency[SkipValidation[Principal]]
+"""Who calls. The guard has let them in."""
+
+
+class NoQuery(Struct, forbid_unknown_fields=True):
+    """An operation that takes no parameters in its query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One way in which an operation ends well. `content` is the wire type, None for text or nothing."""
+
+    status: int
+    description: str
+    content: type[Struct] | None = None
+    media: str | None = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, type[Struct] | None] = field(default_factory=dict)
+    """Other media types that the same status may carry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """`scopes`: any one of them opens it; empty: open to everybody, which must be said, not forgotten.
+
+    `headers` are those of the request that it heeds, each with its meaning.
+    """
+
+    id: str
+    tag: str
+    summary: str
+    description: str
+    scopes: tuple[Scope, ...]
+    answers: tuple[Answer, ...]
+    query: type[Struct] = NoQuery
+    body: type[Struct] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    errors: tuple[type[EtlError], ...] = ()
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    id: str,  # noqa: A002 - the name that the document gives it
+    tag: str,
+    summary: str,
+    scopes: tuple[Scope, ...],
+    answers: tuple[Answer, ...],
+    query: type[Struct] = NoQuery,
+    body: type[Struct] | None = None,
+    headers: Mapping[str, str] | None = None,
+    errors: tuple[type[EtlError], ...] = (),
+) -> Callable[[Callable[..., Any]], HTTPRouteHandler]:
+    """The decorator of a handler. The handler's docstring is the operation's description."""
+
+    def declared(handler: Callable[..., Any]) -> HTTPRouteHandler:
+        made = Operation(
+            id=id,
+            tag=tag,
+            summary=summary,
+            description=" ".join((handler.__doc__ or "").split()),
+            scopes=scopes,
+            answers=answers,
+            query=query,
+            body=body,
+            headers=headers or {},
+            errors=errors,
+        )
+        # 200 is what the router believes; every handler answers with its own status.
+        handle = route(path, http_method=[method], status_code=200, opt={"operation": made}, name=id)
+        return handle(handler)
+
+    return declared
+
+
+def answer(content: Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """A JSON answer."""
+    return Response(msgspec.json.encode(content), status_code=status, media_type=JSON, headers=headers or {})

@@ -134,12 +134,13 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         _log.error("http.failed", exc_info=error, path=request.scope["path"])
         error = InternalError("Something went wrong here, and was logged.")
     problem = problem_of(error, request.scope)
-    extra = getattr(error, "headers", {})
+    if isinstance(error, RangeNotSatisfiable):
+        headers = error.headers
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
         media_type=PROBLEM_JSON,
-        headers=headers_of(error) | headers | extra,
+        headers=headers_of(error) | headers,
     )
 
 

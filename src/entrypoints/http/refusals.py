@@ -110,6 +110,10 @@ class RangeNotSatisfiable(EtlError):  # noqa: N818 - as above
     code = "range-not-satisfiable"
     title = "No such range"
 
+    def __init__(self, length: int) -> None:
+        super().__init__(f"The log holds {length} bytes.")
+        self.headers = {"Content-Range": f"bytes */{length}"}
+
 
 class InternalError(EtlError):
     """A fault of this service. Its log holds the cause under the `trace_id` of this answer."""

@@ -12,7 +12,7 @@ from domain.worker import LeaseTerms
 
 DURATION: Final = "duration"
 SIZE: Final = "size"
-SECRET: Final = "hidden"
+SECRET: Final = "hidden"  # noqa: S105 - the word, not a password
 
 Seconds = Annotated[float, Meta(extra={"kind": DURATION})]
 SomeSeconds = Annotated[float, Meta(gt=0, extra={"kind": DURATION})]

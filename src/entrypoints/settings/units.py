@@ -33,7 +33,7 @@ def show_seconds(value: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if value and value % _SECONDS[unit] == 0:
             return f"{value / _SECONDS[unit]:.0f}{unit}"
-    return f"{value * 1000:g}ms" if value else "0s"
+    return f"{value * 1000:f}".rstrip("0").rstrip(".") + "ms" if value else "0s"
 
 
 def show_size(value: int) -> str:

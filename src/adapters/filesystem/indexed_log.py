@@ -1,0 +1,178 @@
+"""One log as it stands at one moment. Every call blocks on the disk, and holds a few 64 KiB at most."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from adapters.filesystem.log_files import OpenFile
+from adapters.filesystem.run_index import RunIndex
+from domain.log import Page
+from domain.log_index import LineSpan, Record, completed, unfinished
+from domain.log_reading import LogCursor, PageFiller
+
+_BLOCK: Final = 64 * 1024
+
+
+class IndexedLog:
+    """Raises LogNotFound on opening."""
+
+    def __init__(self, path: Path) -> None:
+        # The log before its index: a record comes before its bytes, so none that is needed is missed.
+        self._log = OpenFile.log(path)
+        self.size = self._log.size
+        self._index = RunIndex(OpenFile.index(path.with_suffix(".idx")), self.size, self._log.changed_us)
+        self._window = (0, 0, b"")
+
+    def size_of(self, stream: int | None) -> int:
+        if stream is None:
+            return self.size
+        last = self._index.run(self._index.last)
+        return last.totals[stream] + (self.size - last.offset if last.stream == stream else 0)
+
+    def piece(self, start: int, stop: int, stream: int | None) -> bytes:
+        """Fewer at the end of the log."""
+        if stream is None:
+            return self._log.bytes(start, min(stop, self.size))
+        return self._bytes_of(stream, start, stop)
+
+    def page(self, after: str | None, limit: int, stream: int | None, *, final: bool) -> Page:
+        cursor = LogCursor.parse(after, self.size)
+        filler = PageFiller(cursor, limit, self._bytes_of)
+        if not filler.full:
+            filler.add_finished(self._finished(cursor.offset, stream, limit))
+        if not filler.full and final:
+            filler.add_unfinished(self._unfinished(stream))
+        if not filler.full and filler.cursor.offset < self.size:
+            filler.cursor = LogCursor(offset=self.size)
+        return filler.page(self.size)
+
+    def tail(self, count: int, stream: int | None) -> tuple[LogCursor, int]:
+        """Where the last `count` lines begin; a line without newline counts. The offset is among the
+        bytes of the stream if one is given.
+        """
+        waiting = self._unfinished(stream)
+        if count > len(waiting):
+            finished = count - len(waiting)
+            return self._last(finished) if stream is None else self._last_of(stream, finished)
+        kept = waiting[len(waiting) - count :]
+        if not kept:
+            return LogCursor(offset=self.size, told=len(self._unfinished(None))), self.size_of(stream)
+        order, span = kept[0]
+        begins = self._last(0)[1] if stream is None else span.start
+        return LogCursor(offset=self.size, told=order), begins
+
+    # -- lines forwards --------------------------------------------------------------------------
+
+    def _finished(self, offset: int, stream: int | None, limit: int) -> Iterator[LineSpan]:
+        """The lines that end at or after `offset`; at least `limit` of them, if there are so many."""
+        number = self._index.holding(offset)
+        point = self._point(number, offset)
+        while True:
+            if stream is None or point.stream == stream:
+                yield from self._finished_in(point, self._index.end(number), limit)
+            if number >= self._index.last:
+                return
+            number = self._next_newline(number + 1, stream)
+            point = self._index.run(number)
+
+    def _finished_in(self, point: Record, stop: int, limit: int) -> Iterator[LineSpan]:
+        while point.offset < stop:
+            data = self._log.bytes(point.offset, min(point.offset + _BLOCK, stop))
+            if not data:
+                return
+            self._window = (point.stream, point.totals[point.stream], data)
+            yield from completed(point, data, limit)
+            point = point.advanced(data)
+
+    def _next_newline(self, low: int, stream: int | None) -> int:
+        """The run, from `low` on, with the next newline. What lies between is not read: neither the other
+        streams' runs nor the inside of a line of gigabytes.
+        """
+        if stream is None:
+            lines = self._index.run(low).lines
+            return self._index.first(low + 1, lambda run: run.lines > lines) - 1
+        start = self._index.run(low).line_start(stream)
+        return self._index.first(low + 1, lambda run: run.line_start(stream) > start) - 1
+
+    def _unfinished(self, stream: int | None) -> list[tuple[int, LineSpan]]:
+        point = self._point(self._index.last, self.size)
+        spans = unfinished(point, (self._latest(0, point), self._latest(1, point), self._latest(2, point)))
+        return [(order, span) for order, span in enumerate(spans) if stream in (None, span.stream)]
+
+    def _latest(self, stream: int, point: Record) -> int:
+        """When the stream last wrote."""
+        return self._index.run(self._index.holding_byte(stream, point.totals[stream] - 1)).at_us
+
+    def _point(self, number: int, offset: int) -> Record:
+        """What is known at an offset within the run."""
+        point = self._index.run(number)
+        while point.offset < offset:
+            data = self._log.bytes(point.offset, min(point.offset + _BLOCK, offset))
+            if not data:
+                break
+            point = point.advanced(data)
+        return point
+
+    # -- lines backwards -------------------------------------------------------------------------
+
+    def _last(self, count: int) -> tuple[LogCursor, int]:
+        """The point before the last `count` finished lines."""
+        end = self._point(self._index.last, self.size)
+        wanted = end.lines - count
+        if wanted <= 0:
+            return LogCursor(), 0
+        number = self._index.first(0, lambda run: run.lines >= wanted) - 1
+        lines = end.lines if number >= self._index.last else self._index.run(number + 1).lines
+        run = self._index.run(number)
+        newline, _ = self._newline(run.offset, self._index.end(number), lines - wanted + 1)
+        offset = run.offset if newline is None else newline + 1
+        return LogCursor(offset=offset), offset
+
+    def _last_of(self, stream: int, count: int) -> tuple[LogCursor, int]:
+        """The same for one stream: from run to run of it, past the insides of its long lines."""
+        wanted = count + 1
+        stop = self._point(self._index.last, self.size).line_start(stream)
+        while stop > 0:
+            run = self._index.run(self._index.holding_byte(stream, stop - 1))
+            behind = run.offset - run.totals[stream]
+            newline, seen = self._newline(run.offset, behind + stop, wanted)
+            if newline is not None:
+                return LogCursor(offset=newline + 1), newline + 1 - behind
+            wanted -= seen
+            stop = run.line_start(stream)
+        return LogCursor(), 0
+
+    def _newline(self, start: int, stop: int, wanted: int) -> tuple[int | None, int]:
+        """The wanted-th newline of the file from `stop` backwards; else None, and how many there are."""
+        seen = 0
+        while start < stop:
+            low = max(start, stop - _BLOCK)
+            data = self._log.bytes(low, stop)
+            here = data.count(b"\n")
+            if seen + here >= wanted:
+                at = len(data)
+                for _ in range(wanted - seen):
+                    at = data.rfind(b"\n", 0, at)
+                return low + at, wanted
+            seen += here
+            stop = low
+        return None, seen
+
+    # -- bytes -----------------------------------------------------------------------------------
+
+    def _bytes_of(self, stream: int, start: int, stop: int) -> bytes:
+        held, first, window = self._window
+        if held == stream and first <= start and stop <= first + len(window):
+            return window[start - first : stop - first]
+        return b"".join(self._pieces(stream, start, stop))
+
+    def _pieces(self, stream: int, start: int, stop: int) -> Iterator[bytes]:
+        number = self._index.holding_byte(stream, start)
+        while start < stop and number <= self._index.last:
+            run = self._index.run(number)
+            if run.stream == stream:
+                at = max(run.offset, run.offset + start - run.totals[stream])
+                data = self._log.bytes(at, min(at + stop - start, self._index.end(number)))
+                yield data
+                start += len(data)
+            number = self._index.holding_byte(stream, start, number + 1)

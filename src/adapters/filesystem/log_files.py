@@ -1,0 +1,106 @@
+"""Where a log's files lie, and their bytes."""
+
+import os
+import stat
+import time
+import weakref
+from pathlib import Path
+from typing import Final, Self
+from uuid import UUID
+
+from domain.errors import LogNotFound
+from domain.log import LogRef
+
+_PRIVATE: Final = 0o700
+_DAY_MS: Final = 86_400_000
+_TIMED: Final = 7
+"""The version of a UUID whose first 48 bits are milliseconds since 1970 (RFC 9562)."""
+
+
+class LogPaths:
+    """`<directory>/<slice>/<slice>/<job id>/<fence>.log`.
+
+    The slices are the first digits of the id, so they are times: one inner directory is 65 seconds of
+    jobs, one outer 4.7 hours, and what retention has emptied goes away as a whole.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+
+    def log(self, ref: LogRef) -> Path:
+        return self._job(ref.job_id) / f"{ref.fence}.log"
+
+    def make_directory(self, ref: LogRef) -> None:
+        """For the owner alone. Another thread may remove an empty parent at the same time: then again."""
+        job = self._job(ref.job_id)
+        self._directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        for _ in range(100):
+            try:
+                for directory in (job.parent.parent, job.parent, job):
+                    directory.mkdir(mode=_PRIVATE, exist_ok=True)
+            except FileNotFoundError:
+                continue
+            return
+        raise FileNotFoundError(job)
+
+    def remove(self, job_id: UUID) -> None:
+        job = self._job(job_id)
+        try:
+            for file in list(job.iterdir()):
+                file.unlink(missing_ok=True)
+            job.rmdir()
+            # A young slice may be about to get its next job.
+            if _is_old(job_id):
+                job.parent.rmdir()
+                job.parent.parent.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if job.exists():
+                raise
+
+    def _job(self, job_id: UUID) -> Path:
+        return self._directory / job_id.hex[:6] / job_id.hex[6:8] / str(job_id)
+
+
+def _is_old(job_id: UUID) -> bool:
+    made_ms = job_id.int >> 80
+    return job_id.version == _TIMED and time.time() * 1000 - made_ms > _DAY_MS
+
+
+class OpenFile:
+    """Reads a regular file by position. Closed with the object, not before: a thread that a cancelled
+    caller left behind may still be reading.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError, also for what is no regular file."""
+        # O_NONBLOCK: opening a FIFO would wait for a writer.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        self._fd = os.open(path, flags)
+        weakref.finalize(self, os.close, self._fd)
+        status = os.fstat(self._fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(path)
+        self.size = status.st_size
+        self.changed_us = status.st_mtime_ns // 1000
+
+    @classmethod
+    def log(cls, path: Path) -> Self:
+        try:
+            return cls(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise LogNotFound(
+                "This attempt has no log: it has not started, or retention has deleted it."
+            ) from None
+
+    @classmethod
+    def index(cls, path: Path) -> Self | None:
+        """A log without its index still has its bytes."""
+        try:
+            return cls(path)
+        except FileNotFoundError:
+            return None
+
+    def bytes(self, start: int, stop: int) -> bytes:
+        return os.pread(self._fd, max(0, stop - start), start)

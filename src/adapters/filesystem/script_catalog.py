@@ -1,0 +1,54 @@
+"""Scripts as files of one directory."""
+
+import os
+import stat
+from pathlib import Path
+
+from domain.script_name import check_script_name, unknown_script
+
+
+class FilesystemScriptCatalog:
+    """ScriptCatalog. `python` is the interpreter for `*.py`, an absolute path."""
+
+    def __init__(self, directory: Path, python: str) -> None:
+        self._directory = directory.absolute()
+        self._python = python
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
+    def argv(self, script: str) -> tuple[str, ...]:
+        check_script_name(script)
+        path = self._beneath(script)
+        _check_file(path)
+        # The name that was checked is the one that runs: symlinks are resolved once.
+        if path.suffix == ".py":
+            return self._python, str(path)
+        if path.suffix == ".sh":
+            return "/bin/sh", str(path)
+        if not os.access(path, os.X_OK):
+            raise unknown_script("is neither `*.py` nor `*.sh` nor executable; set its x bit (chmod +x)")
+        return (str(path),)
+
+    def _beneath(self, script: str) -> Path:
+        """The real path. A symlink may point to anything in the directory, and to nothing outside of it."""
+        try:
+            root = self._directory.resolve(strict=True)
+            path = (root / script).resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: a loop of symlinks, before Python 3.13
+            raise unknown_script("is no file in the scripts directory; check the name") from None
+        if not path.is_relative_to(root):
+            raise unknown_script("is a symlink that leaves the scripts directory; copy the file into it")
+        return path
+
+
+def _check_file(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        raise unknown_script("has just been removed from the scripts directory; put it back") from None
+    if not stat.S_ISREG(mode):
+        raise unknown_script("is not a regular file; name a file, not a directory or a device")
+    if mode & stat.S_IWOTH:
+        raise unknown_script("can be changed by every user of the machine; take that away (chmod o-w)")

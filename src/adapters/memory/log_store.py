@@ -1,0 +1,128 @@
+"""Logs in memory. Everything is read from the first byte each time, so it is plainly right and slow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from domain.errors import LogNotFound
+from domain.log import LogRef, Page, Stream
+from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
+from domain.log_reading import LogCursor, PageFiller
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class MemoryLog:
+    """What was written, chunk by chunk, folded into lines as it came."""
+
+    data: bytes = b""
+    streams: list[bytes] = field(default_factory=lambda: [b"" for _ in STREAMS])
+    finished: list[LineSpan] = field(default_factory=list)
+    latest: list[int] = field(default_factory=lambda: [0 for _ in STREAMS])
+    end: Record = field(default_factory=beginning)
+
+    def write(self, stream: int, at_us: int, data: bytes) -> None:
+        here = self.end.opened(stream, at_us)
+        self.finished += completed(here, data, len(data))
+        self.end = here.advanced(data)
+        self.latest[stream] = at_us
+        self.data += data
+        self.streams[stream] += data
+
+    def bytes(self, stream: int | None) -> bytes:
+        return self.data if stream is None else self.streams[stream]
+
+    def spans(self, stream: int | None) -> list[LineSpan]:
+        return [span for span in self.finished if stream in (None, span.stream)]
+
+    def unfinished(self, stream: int | None) -> list[tuple[int, LineSpan]]:
+        spans = unfinished(self.end, (self.latest[0], self.latest[1], self.latest[2]))
+        return [(order, span) for order, span in enumerate(spans) if stream in (None, span.stream)]
+
+
+class MemoryLogStore:
+    """LogStore. Tests play the supervisor with `write`."""
+
+    def __init__(self) -> None:
+        self._logs: dict[LogRef, MemoryLog] = {}
+        self._written = asyncio.Condition()
+
+    async def write(self, ref: LogRef, stream: Stream, data: bytes, at: datetime = _EPOCH) -> None:
+        at_us = (at - _EPOCH) // timedelta(microseconds=1)
+        async with self._written:
+            self._logs.setdefault(ref, MemoryLog()).write(STREAMS.index(stream), at_us, data)
+            self._written.notify_all()
+
+    def target(self, ref: LogRef) -> Path:
+        return Path("/memory") / f"{ref.job_id}.{ref.fence}.log"
+
+    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
+        return len(self._log(ref).bytes(_number(stream)))
+
+    async def read(
+        self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
+    ) -> AsyncIterator[bytes]:
+        if data := self._log(ref).bytes(_number(stream))[start : max(start, stop)]:
+            yield data
+
+    async def lines(
+        self, ref: LogRef, after: str | None, limit: int, stream: Stream | None = None, *, final: bool
+    ) -> Page:
+        log, number = self._log(ref), _number(stream)
+        size = len(log.data)
+        cursor = LogCursor.parse(after, size)
+        filler = PageFiller(cursor, limit, lambda stream, start, stop: log.streams[stream][start:stop])
+        if not filler.full:
+            filler.add_finished(span for span in log.spans(number) if span.end > cursor.offset)
+        if not filler.full and final:
+            filler.add_unfinished(log.unfinished(number))
+        if not filler.full and filler.cursor.offset < size:
+            filler.cursor = LogCursor(offset=size)
+        return filler.page(size)
+
+    async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
+        log, number = self._log(ref), _number(stream)
+        waiting, finished = log.unfinished(number), log.spans(number)
+        if count > len(waiting):
+            before = finished[: max(0, len(finished) - (count - len(waiting)))]
+            cursor = LogCursor(offset=before[-1].end if before else 0)
+            return str(cursor), _behind(before, number)
+        kept = waiting[len(waiting) - count :]
+        if not kept:
+            told = len(log.unfinished(None))
+            return str(LogCursor(offset=len(log.data), told=told)), len(log.bytes(number))
+        return str(LogCursor(offset=len(log.data), told=kept[0][0])), _behind(finished, number)
+
+    async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds), self._written:
+                await self._written.wait_for(lambda: ref in self._logs and len(self._logs[ref].data) > past)
+        except TimeoutError:
+            return False
+        return True
+
+    async def prune(self, job_id: UUID) -> None:
+        self._logs = {ref: log for ref, log in self._logs.items() if ref.job_id != job_id}
+
+    def _log(self, ref: LogRef) -> MemoryLog:
+        try:
+            return self._logs[ref]
+        except KeyError:
+            raise LogNotFound(
+                "This attempt has no log: it has not started, or retention has deleted it."
+            ) from None
+
+
+def _number(stream: Stream | None) -> int | None:
+    return None if stream is None else STREAMS.index(stream)
+
+
+def _behind(spans: list[LineSpan], stream: int | None) -> int:
+    """The offset after the last of these lines: in the file, or among the bytes of the stream."""
+    if not spans:
+        return 0
+    return spans[-1].end if stream is None else spans[-1].stop + 1

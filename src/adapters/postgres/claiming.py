@@ -1,0 +1,144 @@
+"""Claiming: rows in index order, each to one session alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres import limits, mapping
+from adapters.postgres.limits import Need
+from adapters.postgres.mapping import columns
+from adapters.postgres.storing import add_events
+from domain.event import events_between
+from domain.job import Job
+
+ROUNDS: Final = 6
+SPARE: Final = 32
+"""Candidates beyond those that are wanted: as many as rivals may hold locked at this moment."""
+
+# A line is what stands in one queue at one priority: one probe of the index finds the next, so jobs
+# that wait for their time (a million of them cost 60 ms a claim) or in a paused queue are never read.
+# FOR SHARE: nobody can declare the session dead before this claim has committed.
+CANDIDATES: Final = text("""
+WITH RECURSIVE me AS MATERIALIZED (
+    SELECT host, pid, queues FROM etl.worker_session
+    WHERE id = :session_id AND state = 'up' AND lease_expires_at > clock_timestamp() FOR SHARE
+), open AS MATERIALIZED (
+    SELECT s.name FROM etl.queue s, me
+    WHERE s.paused_at IS NULL AND s.slots IS DISTINCT FROM 0 AND (me.queues = '{}' OR s.name = ANY (me.queues))
+), line AS (
+    SELECT open.name, t.priority FROM open CROSS JOIN LATERAL (
+        SELECT q.priority FROM etl.job_queue q WHERE q.state = 'queued' AND q.queue = open.name
+        ORDER BY q.priority DESC LIMIT 1
+    ) t
+    UNION ALL
+    SELECT line.name, t.priority FROM line CROSS JOIN LATERAL (
+        SELECT q.priority FROM etl.job_queue q
+        WHERE q.state = 'queued' AND q.queue = line.name AND q.priority < line.priority
+        ORDER BY q.priority DESC LIMIT 1
+    ) t
+)
+SELECT c.job_id, line.name AS queue, me.host, me.pid
+FROM me CROSS JOIN line CROSS JOIN LATERAL (
+    SELECT q.job_id, q.due_at FROM etl.job_queue q
+    WHERE q.state = 'queued' AND q.queue = line.name AND q.priority = line.priority
+        AND q.due_at <= statement_timestamp()
+        AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
+    ORDER BY q.due_at, q.job_id LIMIT :window
+) c
+ORDER BY line.priority DESC, c.due_at, c.job_id LIMIT :window
+""")
+
+LOCK: Final = text(f"""
+SELECT {mapping.JOB}, s.slots, clock_timestamp() AS now
+FROM etl.job_queue q JOIN etl.queue s ON s.name = q.queue JOIN etl.job j ON j.id = q.job_id
+WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = 'queued' AND s.paused_at IS NULL
+ORDER BY q.priority DESC, q.due_at, q.job_id LIMIT :wanted
+FOR UPDATE OF q SKIP LOCKED
+""")  # noqa: S608 - a constant
+
+_CLAIM: Final = text("""
+WITH d AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[]), CAST(:attempts AS int[]))
+    AS d(job_id, fence, attempt)),
+claimed AS (
+    UPDATE etl.job_queue q SET state = 'running', fence = d.fence, attempt = d.attempt,
+        session_id = :session_id, worker = :worker, attempt_started = false
+    FROM d WHERE q.job_id = d.job_id
+)
+INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at)
+SELECT job_id, fence, attempt, :session_id, :worker, :at FROM d
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim took, and the limits on which it parked jobs."""
+
+    jobs: tuple[Job, ...]
+    parked_on: frozenset[str]
+
+
+async def claim(connection: AsyncConnection, session_id: UUID, limit: int) -> Claimed:
+    jobs: list[Job] = []
+    parked_on: set[str] = set()
+    for round_ in range(ROUNDS):
+        wanted = limit - len(jobs)
+        window = (4 * wanted + SPARE) * 4**round_
+        found = await _candidates(connection, session_id, window)
+        if not found:
+            break
+        rows = await _lock(connection, found, wanted)
+        admitted, parked = await _admit(connection, rows)
+        parked_on |= parked
+        jobs += await _give(connection, admitted, rows, session_id, f"{found[0].host}:{found[0].pid}")
+        rest_is_locked = len(rows) < wanted and len(found) < window
+        if len(jobs) == limit or rest_is_locked:
+            break
+    return Claimed(tuple(jobs), frozenset(parked_on))
+
+
+async def _candidates(connection: AsyncConnection, session_id: UUID, window: int) -> Sequence[Any]:
+    result = await connection.execute(CANDIDATES, {"session_id": session_id, "window": window})
+    return result.all()
+
+
+async def _lock(connection: AsyncConnection, found: Sequence[Any], wanted: int) -> Sequence[Any]:
+    """Locks the first `wanted` candidates that no rival holds, with the settings of their queues as
+    they are once nobody can change them any more.
+    """
+    stable = await limits.shared(connection, [limits.queue_scope(row.queue) for row in found])
+    ids = [row.job_id for row in found if limits.queue_scope(row.queue) in stable]
+    return (await connection.execute(LOCK, {"ids": ids, "wanted": wanted})).all()
+
+
+async def _admit(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[list[Job], set[str]]:
+    wanted = [(job := mapping.job(row), limits.needs(job, row.slots)) for row in rows]
+    if not any(needs for _, needs in wanted):
+        return [job for job, _ in wanted], set()
+    keys = {need.scope for _, needs in wanted for need in needs}
+    stable = await limits.shared(connection, keys)
+    return await limits.take(connection, [(j, n) for j, n in wanted if _all_in(n, stable)])
+
+
+def _all_in(needs: tuple[Need, ...], scopes: set[str]) -> bool:
+    return all(need.scope in scopes for need in needs)
+
+
+async def _give(
+    connection: AsyncConnection, jobs: Sequence[Job], rows: Sequence[Any], session_id: UUID, worker: str
+) -> list[Job]:
+    if not jobs:
+        return []
+    at: datetime = max(row.now for row in rows)
+    after = [job.claimed(session_id, worker) for job in jobs]
+    arrays = columns([(job.id, job.fence, job.attempt) for job in after], ("ids", "fences", "attempts"))
+    given = {"session_id": session_id, "worker": worker, "at": at}
+    await connection.execute(_CLAIM, {**arrays, **given})
+    actor = f"worker {worker}"
+    both = zip(jobs, after, strict=True)
+    await add_events(connection, [e for old, new in both for e in events_between(old, new, at, actor)])
+    return after

@@ -1,0 +1,103 @@
+"""Reading jobs on PostgreSQL, live and final, and forgetting the old ones."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres import listing, mapping, surrounding
+from adapters.postgres.engine import Database
+from application.ports.job_history import JobFilter
+from domain.attempt import Attempt
+from domain.errors import JobNotFound
+from domain.event import Event
+from domain.job import Job
+from domain.waiting import Surroundings
+
+HEX_DIGITS: Final = 32
+
+_GET: Final = text(f"""
+SELECT {mapping.JOB} FROM etl.job j LEFT JOIN etl.job_queue q ON q.job_id = j.id WHERE j.id = :id
+""")  # noqa: S608 - a constant
+_FIND: Final = text("""
+SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :limit
+""")
+_ATTEMPTS: Final = text("""
+SELECT job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
+    CAST(ending AS text) AS ending
+FROM etl.attempt WHERE job_id = :id ORDER BY fence
+""")
+_EVENTS: Final = text("""
+SELECT job_id, at, kind, actor, attempt, detail FROM etl.event WHERE job_id = :id ORDER BY number
+""")
+_EXISTS: Final = text("SELECT FROM etl.job WHERE id = :id")
+
+_PRUNE: Final = text("""
+WITH gone AS (
+    DELETE FROM etl.job WHERE id IN (
+        SELECT id FROM etl.job WHERE finished_at < :before ORDER BY finished_at LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    ) RETURNING id
+), attempts AS (DELETE FROM etl.attempt a USING gone WHERE a.job_id = gone.id),
+events AS (DELETE FROM etl.event e USING gone WHERE e.job_id = gone.id),
+requests AS (DELETE FROM etl.idempotency i USING gone WHERE i.job_ids[1] = gone.id)
+SELECT id FROM gone
+""")
+
+
+class PostgresJobHistory:
+    """JobHistory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, job_id: UUID) -> Job:
+        rows = await self._rows(_GET, {"id": job_id})
+        if not rows:
+            raise _not_found(job_id)
+        return mapping.job(rows[0])
+
+    async def find(self, prefix: str, limit: int) -> Sequence[UUID]:
+        digits = prefix.replace("-", "").lower()
+        if len(digits) > HEX_DIGITS or not all(d in "0123456789abcdef" for d in digits):
+            return []
+        low, high = UUID(digits.ljust(HEX_DIGITS, "0")), UUID(digits.ljust(HEX_DIGITS, "f"))
+        rows = await self._rows(_FIND, {"low": low, "high": high, "limit": limit})
+        return [row.id for row in rows]
+
+    async def list(self, matching: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
+        statement, values = listing.query(matching, before, limit)
+        return [mapping.job(row) for row in await self._rows(text(statement), values)]
+
+    async def attempts(self, job_id: UUID) -> Sequence[Attempt]:
+        return [mapping.attempt(row) for row in await self._of(job_id, _ATTEMPTS)]
+
+    async def events(self, job_id: UUID) -> Sequence[Event]:
+        return [mapping.event(row) for row in await self._of(job_id, _EVENTS)]
+
+    async def surroundings(self, job: Job) -> Surroundings:
+        return await self._database.run(lambda c: surrounding.look(c, job))
+
+    async def prune(self, finished_before: datetime, limit: int) -> Sequence[UUID]:
+        rows = await self._rows(_PRUNE, {"before": finished_before, "limit": limit})
+        return [row.id for row in rows]
+
+    async def _of(self, job_id: UUID, statement: Any) -> Sequence[Any]:
+        async def work(connection: AsyncConnection) -> Sequence[Any]:
+            rows = (await connection.execute(statement, {"id": job_id})).all()
+            if not rows and (await connection.execute(_EXISTS, {"id": job_id})).first() is None:
+                raise _not_found(job_id)
+            return rows
+
+        return await self._database.run(work)
+
+    async def _rows(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
+        async with self._database.transaction() as connection:
+            return (await connection.execute(statement, values)).all()
+
+
+def _not_found(job_id: UUID) -> JobNotFound:
+    return JobNotFound(f"There is no job {job_id}.")

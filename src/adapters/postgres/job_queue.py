@@ -1,0 +1,120 @@
+"""The durable queue on PostgreSQL: each method is one transaction, repeated after a deadlock."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres import (
+    claiming,
+    locking,
+    maintaining,
+    parking,
+    queues,
+    reporting,
+    submitting,
+)
+from adapters.postgres.engine import Database
+from adapters.postgres.storing import Change, store
+from application.ports.clock import Chance
+from application.ports.job_queue import Claim, Decision, Idempotency, Report, Submitted
+from domain.errors import DatabaseUnavailable, IllegalTransition, JobNotFound
+from domain.job import Job
+from domain.queue import Queue
+
+CLAIMS: Final = 4
+"""How often a claim is tried again because jobs that it parked could go after all."""
+
+
+class PostgresJobQueue:
+    """JobQueue."""
+
+    def __init__(self, database: Database, chance: Chance) -> None:
+        self._database = database
+        self._chance = chance
+
+    # -- callers ----------------------------------------------------------------------------------
+
+    async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
+        return await self._database.run(lambda c: submitting.submit(c, jobs, idempotency))
+
+    async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:
+        return await self._database.run(lambda c: _change(c, job_id, decide, actor))
+
+    # -- workers ----------------------------------------------------------------------------------
+
+    async def claim(self, session_id: UUID, limit: int) -> Sequence[Job]:
+        """As the port says. A claim that parked jobs looks once more, after its commit, whether a
+        unit was freed in between: then nobody else would wake them.
+        """
+        jobs: list[Job] = []
+        for _ in range(CLAIMS):
+            wanted = limit - len(jobs)
+            claimed = await self._claim(session_id, wanted)
+            jobs += claimed.jobs
+            if len(jobs) == limit or not await self._settle(claimed.parked_on):
+                break
+        return jobs
+
+    async def start(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        return await self._database.run(lambda c: reporting.start(c, claims))
+
+    async def report(self, reports: Sequence[Report]) -> Sequence[Job]:
+        return await self._database.run(lambda c: reporting.report(c, reports, self._chance))
+
+    async def put_back(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        return await self._database.run(lambda c: reporting.put_back(c, claims))
+
+    async def adopt(self, session_id: UUID, claims: Sequence[Claim]) -> Sequence[Job]:
+        return await self._database.run(lambda c: reporting.adopt(c, session_id, claims))
+
+    # -- maintenance ------------------------------------------------------------------------------
+
+    async def rescue(self, limit: int) -> Sequence[Job]:
+        await self._database.run(maintaining.declare_dead)
+        return await self._database.run(lambda c: maintaining.rescue(c, limit, self._chance))
+
+    async def expire(self, limit: int) -> Sequence[Job]:
+        return await self._database.run(lambda c: maintaining.expire(c, limit))
+
+    async def promote(self) -> int:
+        return await self._database.run(maintaining.promote)
+
+    # -- queues -------------------------------------------------------------------------------------
+
+    async def queues(self) -> Sequence[Queue]:
+        return await self._database.run(queues.read)
+
+    async def pause(self, queue: str, by: str) -> Queue:
+        return await self._database.run(lambda c: queues.pause(c, queue, by))
+
+    async def resume(self, queue: str) -> Queue:
+        return await self._database.run(lambda c: queues.resume(c, queue))
+
+    async def set_slots(self, queue: str, slots: int | None) -> Queue:
+        return await self._database.run(lambda c: queues.set_slots(c, queue, slots))
+
+    async def _claim(self, session_id: UUID, limit: int) -> claiming.Claimed:
+        return await self._database.run(lambda c: claiming.claim(c, session_id, limit))
+
+    async def _settle(self, scopes: frozenset[str]) -> int:
+        """Never raises where the database went away: what the claim took must still be returned."""
+        if not scopes:
+            return 0
+        try:
+            return await self._database.run(lambda c: parking.settle(c, scopes))
+        except DatabaseUnavailable:
+            return 0
+
+
+async def _change(connection: AsyncConnection, job_id: UUID, decide: Decision, actor: str) -> Job:
+    locked = await locking.one(connection, job_id)
+    if locked is None:
+        raise JobNotFound(f"There is no job {job_id}.")
+    before = locked.jobs[0]
+    after = decide(before)
+    if before.state.is_final and after != before:
+        raise IllegalTransition(f"Job {job_id} has already {before.state}.")
+    await store(connection, [Change(before, after, actor)], locked.at)
+    return after

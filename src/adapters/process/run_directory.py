@@ -1,0 +1,183 @@
+"""Where running attempts leave what a restarted worker needs to find them again."""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from adapters.process.supervisor import launch as specification
+from application.ports.process_runner import Launch
+from domain.attempt import Exit, Stop, Usage
+from domain.log import LogRef
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_LOCK: Final = "lock"
+_FORGOTTEN: Final = "forgotten-"
+_RECORD: Final = "attempt.json"
+NEVER_STARTED: Final = "The worker ended before the program could be started."
+RESTARTED: Final = "The machine was restarted while it ran."
+UNSUPERVISED: Final = "Its supervisor was killed, so nobody saw how it ended."
+
+
+def name_of(ref: LogRef) -> str:
+    return f"{ref.job_id}-{ref.fence}"
+
+
+class RunDirectory:
+    """`<job>-<fence>/` for us alone, and `work/<job>-<fence>/` for the program (ETL_WORK_DIR).
+
+    They are apart so that a program of another user can own the second and not even enter the first.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()  # programs carry the path in their environment: it must not vary
+        self.work = self.root / "work"
+        self.errors = self.root / "supervisor.log"
+
+    def make(self) -> None:
+        for directory in (self.root, self.work):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+
+    def lock(self) -> int | None:
+        """The descriptor that holds the lock; None while an earlier worker or its zygote holds it."""
+        descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    # -- one attempt ---------------------------------------------------------------------------------
+
+    def prepare(self, launch: Launch) -> int:
+        """Makes the attempt's directory; the descriptor of what its supervisor is to do."""
+        directory = self.of(launch.ref)
+        directory.mkdir(mode=0o700)
+        record = {"boot_id": _boot_id(), "log": str(launch.log)}
+        (directory / _RECORD).write_text(json.dumps(record))
+        descriptor = _unnamed_file()
+        specification.write(self._specification(launch), descriptor)
+        return descriptor
+
+    def of(self, ref: LogRef) -> Path:
+        return self.root / name_of(ref)
+
+    def scratch_of(self, ref: LogRef) -> Path:
+        return self.work / name_of(ref)
+
+    def control_of(self, ref: LogRef) -> Path:
+        return self.of(ref) / specification.CONTROL_SOCKET
+
+    def result(self, ref: LogRef) -> Exit | None:
+        """None where there is no whole record of this very attempt."""
+        try:
+            record = json.loads((self.of(ref) / specification.RESULT_FILE).read_bytes())
+        except (OSError, ValueError):
+            return None
+        bound = record.get("job_id") == str(ref.job_id) and record.get("fence") == ref.fence
+        return exit_from(record) if bound else None
+
+    def lost(self, ref: LogRef, processes_left: int) -> Exit:
+        """The end of an attempt that has neither a supervisor nor a result."""
+        record = self._record(ref)
+        if record.get("boot_id") != _boot_id():
+            why = RESTARTED
+        else:
+            why = UNSUPERVISED if self.control_of(ref).exists() else NEVER_STARTED
+        return Exit(lost=why, processes_left=processes_left, log_bytes=_size(record.get("log")))
+
+    def remove_scratch(self, ref: LogRef) -> None:
+        shutil.rmtree(self.scratch_of(ref), ignore_errors=True)
+
+    def forget(self, ref: LogRef) -> None:
+        """At once or not at all: a half removed attempt would look like a lost one."""
+        self.remove_scratch(ref)
+        grave = self.root / f"{_FORGOTTEN}{name_of(ref)}"
+        try:
+            self.of(ref).rename(grave)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(grave, ignore_errors=True)
+
+    # -- all of them ---------------------------------------------------------------------------------
+
+    def attempts(self) -> list[LogRef]:
+        return sorted(self._attempts(), key=lambda ref: (ref.job_id, ref.fence))
+
+    def tidy(self) -> None:
+        """What an earlier life had begun to remove."""
+        for grave in self.root.glob(f"{_FORGOTTEN}*"):
+            shutil.rmtree(grave, ignore_errors=True)
+        for scratch in self.work.iterdir():
+            if not (self.root / scratch.name).exists():
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def _attempts(self) -> Iterator[LogRef]:
+        for entry in self.root.iterdir():
+            job_id, _, fence = entry.name.rpartition("-")
+            try:
+                yield LogRef(job_id=UUID(job_id), fence=int(fence))
+            except ValueError:
+                continue
+
+    def _record(self, ref: LogRef) -> dict[str, Any]:
+        """Empty where it was not written before the machine stopped."""
+        try:
+            record: dict[str, Any] = json.loads((self.of(ref) / _RECORD).read_bytes())
+        except (OSError, ValueError):
+            return {"boot_id": _boot_id()}
+        return record
+
+    def _specification(self, launch: Launch) -> specification.Launch:
+        return specification.Launch(
+            job_id=str(launch.ref.job_id),
+            fence=launch.ref.fence,
+            attempt_directory=str(self.of(launch.ref)),
+            work_directory=str(self.scratch_of(launch.ref)),
+            argv=list(launch.argv),
+            environment=dict(launch.environment),
+            directory=str(launch.directory),
+            log=str(launch.log),
+            index_file=str(launch.log.with_suffix(".idx")),
+            timeout_ns=int(launch.timeout_seconds * 1e9),
+            grace_ns=int(launch.stop_grace_seconds * 1e9),
+            deadline_ns=int(launch.deadline * 1e9),
+        )
+
+
+def exit_from(record: dict[str, Any]) -> Exit:
+    """The supervisor's words as ours."""
+    fields = {name: value for name, value in record.items() if name not in {"job_id", "fence"}}
+    if fields.get("stopped") is not None:
+        fields["stopped"] = Stop(fields["stopped"])
+    if fields.get("usage") is not None:
+        fields["usage"] = Usage(**fields["usage"])
+    return Exit(**fields)
+
+
+def _unnamed_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("launch")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _boot_id() -> str | None:
+    """Changes with each start of the machine. None on macOS, where a restart is told as a lost supervisor."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return None
+
+
+def _size(log: object) -> int:
+    try:
+        return Path(str(log)).stat().st_size if log else 0
+    except OSError:
+        return 0

@@ -1,0 +1,53 @@
+"""What the standard library lacks of Linux: prctl(2), and the clock that counts suspended time."""
+
+import ctypes
+import sys
+import time
+
+LINUX = sys.platform == "linux"
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def elapsed_ns() -> int:
+    """The clock of `Launch.deadline` (application.ports.clock.Clock.elapsed), in nanoseconds."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) if LINUX else time.monotonic_ns()
+
+
+def become_subreaper() -> bool:
+    """Descendants that lose their parent become children of this process. False where that cannot be."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(number: int) -> None:
+    """Signal `number` comes when the *thread* that forked this process ends; setuid(2) clears it."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def set_dumpable(*, dumpable: bool) -> None:
+    """Not dumpable: processes of the same user cannot read /proc/PID/environ, memory or descriptors.
+
+    It also makes /proc/self belong to root, so /proc/self/oom_score_adj is written before.
+    """
+    _prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+def forbid_new_privileges() -> None:
+    """No set-user-id program below this process gains anything."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_name(name: str) -> None:
+    """What `ps -o comm` shows, at most 15 bytes."""
+    if LINUX:
+        _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(name.encode()), 0, 0, 0)
+
+
+def _prctl(option: int, value: int) -> bool:
+    return LINUX and _libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) == 0

@@ -1,0 +1,39 @@
+"""What the worker tells a supervisor, and where an attempt's files are. Shared by both sides."""
+
+import json
+import os
+from typing import NamedTuple
+
+CONTROL_SOCKET = "control.sock"
+RESULT_FILE = "result.json"
+WORK_DIR_VARIABLE = "ETL_WORK_DIR"
+"""Besides its use for the program, the tag by which processes without a supervisor are found."""
+
+
+class Launch(NamedTuple):
+    """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`."""
+
+    job_id: str
+    fence: int
+    attempt_directory: str
+    work_directory: str
+    argv: list[str]
+    environment: dict[str, str]
+    directory: str
+    log: str
+    index_file: str
+    timeout_ns: int
+    grace_ns: int
+    deadline_ns: int
+
+
+def write(launch: Launch, descriptor: int) -> None:
+    """A descriptor and no named file: the environment may hold what must not lie on a disk."""
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(json.dumps(launch._asdict()).encode())
+
+
+def read(descriptor: int) -> Launch:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with open(descriptor, "rb") as file:
+        return Launch(**json.loads(file.read()))

@@ -1,0 +1,95 @@
+"""Turns a fork of the supervisor into the program, or tells why it could not."""
+
+import os
+import signal
+from typing import Final, NoReturn
+
+from adapters.process.supervisor import kernel
+from adapters.process.supervisor.launch import WORK_DIR_VARIABLE, Launch
+
+_OOM_SCORE: Final = b"500"  # the kernel takes a program before it takes the worker
+_ERROR_FD: Final = 3
+_NOT_STARTED: Final = 127
+
+
+def start(launch: Launch, stdout: int, stderr: int) -> tuple[int, int]:
+    """The pid, and the error pipe: at its end it holds nothing if the program was executed, else the
+    step that failed and its errno. Raises OSError where even fork failed.
+
+    Only a single-threaded process may call this: PDEATHSIG belongs to the thread that forks.
+    """
+    supervisor = os.getpid()
+    told, tell = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(told)
+        os.close(tell)
+        raise
+    if pid == 0:
+        _become(launch, supervisor, stdout, stderr, tell)
+    os.close(tell)
+    return pid, told
+
+
+def failure(told: int) -> tuple[str, int] | None:
+    """What the error pipe of an ended program holds."""
+    with open(told, "rb") as pipe:
+        words = pipe.read().split()
+    return (words[0].decode(), int(words[1])) if words else None
+
+
+def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int) -> NoReturn:
+    step = "prepare"
+    try:
+        _leave_the_supervisor(supervisor)
+        tell = _keep_only(stdout, stderr, tell)
+        _restrict()
+        step = "directory"
+        os.chdir(launch.directory)
+        step = "program"
+        environment = {**launch.environment, WORK_DIR_VARIABLE: launch.work_directory}
+        os.execve(launch.argv[0], launch.argv, environment)  # noqa: S606 - argv only, no shell
+    except ValueError:  # a NUL in an argument: refused at submit, so this is the last line of defence
+        os.write(tell, b"value 0")
+    except BaseException as error:  # noqa: BLE001 - else it would look like a program that exited with 127
+        os.write(tell, f"{step} {getattr(error, 'errno', None) or 0}".encode())
+    finally:
+        os._exit(_NOT_STARTED)
+
+
+def _leave_the_supervisor(supervisor: int) -> None:
+    os.setsid()
+    kernel.die_with_parent(signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(_NOT_STARTED)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+        signal.SIGCHLD,
+    ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _keep_only(stdout: int, stderr: int, tell: int) -> int:
+    """Descriptors 0 to 2, and the error pipe until exec closes it; where that is now."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, descriptor in enumerate((nothing, stdout, stderr)):
+        os.dup2(descriptor, number)
+    if tell != _ERROR_FD:  # dup3(2) refuses two equal numbers
+        os.dup2(tell, _ERROR_FD, inheritable=False)
+    os.closerange(_ERROR_FD + 1, os.sysconf("SC_OPEN_MAX"))
+    return _ERROR_FD
+
+
+def _restrict() -> None:
+    os.umask(0o077)
+    if kernel.LINUX:
+        kernel.set_dumpable(dumpable=True)  # else /proc/self belongs to root; exec would set it anyway
+        with open("/proc/self/oom_score_adj", "wb") as score:
+            score.write(_OOM_SCORE)
+    kernel.forbid_new_privileges()

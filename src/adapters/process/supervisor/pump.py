@@ -1,0 +1,86 @@
+"""Carries what the program writes into its log. A thread of its own: a hung disk must not delay a kill."""
+
+import fcntl
+import os
+import select
+import termios
+import threading
+import time
+from contextlib import suppress
+from typing import Final
+
+from adapters.process.supervisor.log_file import LogFile
+from domain.log_index import STDERR, STDOUT
+
+_READ_BYTES: Final = 256 * 1024
+_PIPE_BYTES: Final = 1024 * 1024
+_F_SETPIPE_SZ: Final = 1031  # fcntl.F_SETPIPE_SZ, Linux only
+
+
+class Pump:
+    """Two pipes into one file, interleaved as they came. A failed write loses those bytes, is counted,
+    and never stops the draining: a full disk neither blocks nor fails the program.
+    """
+
+    def __init__(self, log: str, index: str) -> None:
+        self.stdout, self.stderr = _pipe(), _pipe()
+        self._file = LogFile(log, index)
+        self._in_hand = 0
+        self._left_bytes = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """To be called after the fork of the program; closes this process's writing ends."""
+        os.close(self.stdout[1])
+        os.close(self.stderr[1])
+        self._thread.start()
+
+    def finish(self, seconds: float) -> None:
+        """Waits for the end of both pipes. Beyond `seconds` the disk hangs, or a foreign process holds
+        a pipe: what has not been written then is lost, and counted.
+        """
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._left_bytes = self._in_hand + _waiting(self.stdout[0]) + _waiting(self.stderr[0])
+
+    @property
+    def log_bytes(self) -> int:
+        return self._file.size
+
+    @property
+    def lost_bytes(self) -> int:
+        return self._file.lost_bytes + self._left_bytes
+
+    def _run(self) -> None:
+        self._file.open()
+        streams = {self.stdout[0]: STDOUT, self.stderr[0]: STDERR}
+        poll = select.poll()
+        for descriptor in streams:
+            poll.register(descriptor, select.POLLIN)
+        while streams:
+            for descriptor, _ in poll.poll():
+                if not self._carry(descriptor, streams[descriptor]):
+                    poll.unregister(descriptor)
+                    del streams[descriptor]
+        self._file.close()
+
+    def _carry(self, descriptor: int, stream: int) -> bool:
+        chunk = os.read(descriptor, _READ_BYTES)
+        self._in_hand = len(chunk)
+        if chunk:
+            self._file.append(stream, time.time_ns() // 1000, chunk)
+        self._in_hand = 0
+        return bool(chunk)
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    with suppress(OSError):  # the user's quota of pipe memory is used up, or no Linux: 64 KiB do as well
+        fcntl.fcntl(write, _F_SETPIPE_SZ, _PIPE_BYTES)
+    return read, write
+
+
+def _waiting(descriptor: int) -> int:
+    answer = bytearray(4)
+    fcntl.ioctl(descriptor, termios.FIONREAD, answer)
+    return int.from_bytes(answer, "little")

@@ -1,0 +1,53 @@
+"""The program's own directory, `ETL_WORK_DIR`: made before it starts, removed when it has ended."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+
+def make(path: str) -> None:
+    os.mkdir(path, 0o700)
+
+
+def remove(path: str) -> None:
+    """Removes the tree however deep it is and whatever modes its directories have; what resists stays.
+
+    Directories are moved up to the top and emptied there, so that neither a path longer than
+    PATH_MAX nor ten thousand nested directories (recursion, open descriptors) can stop it.
+    """
+    names = (f".{os.urandom(8).hex()}-{n}" for n in itertools.count())
+    os.chmod(path, 0o700)
+    full = [path]
+    emptied = []
+    while full:
+        directory = full.pop()
+        emptied.append(directory)
+        full += _empty(directory, path, names)
+    for directory in reversed(emptied):
+        with suppress(OSError):
+            os.rmdir(directory)
+
+
+def _empty(directory: str, top: str, names: Iterator[str]) -> list[str]:
+    """Deletes the files in it and moves its directories up; where they are now."""
+    moved = []
+    try:
+        with os.scandir(directory) as entries:
+            found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return []
+    for path, is_directory in found:
+        with suppress(OSError):
+            if is_directory:
+                moved.append(_move_up(path, top, names))
+            else:
+                os.unlink(path)
+    return moved
+
+
+def _move_up(path: str, top: str, names: Iterator[str]) -> str:
+    os.chmod(path, 0o700)
+    place = os.path.join(top, next(names))
+    os.rename(path, place)
+    return place

@@ -1,0 +1,60 @@
+"""Why a program could not be started, in a sentence. Names no directory of the server."""
+
+import errno
+import os
+
+from adapters.process.supervisor.launch import Launch
+
+_TOO_MANY = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+FULL = "The machine could not make another process: too many are running, or too little memory is free."
+
+_DIRECTORY = {
+    errno.ENOENT: "The working directory does not exist.",
+    errno.ENOTDIR: "The working directory is no directory.",
+    errno.EACCES: "The working directory may not be entered.",
+}
+_PROGRAM = {
+    errno.ENOENT: "The program {name} does not exist.",
+    errno.ENOTDIR: "The program {name} does not exist: a part of its path is no directory.",
+    errno.EACCES: "The program {name} is not executable.",
+    errno.EISDIR: "The program {name} is a directory.",
+    errno.ENOEXEC: "The program {name} is neither a binary of this machine nor names an interpreter (#!).",
+    errno.E2BIG: "The arguments and the environment are larger than the system allows.",
+    errno.ETXTBSY: "The program {name} is being written at this moment.",
+    errno.ELOOP: "The path of the program {name} has too many symbolic links.",
+    errno.ENAMETOOLONG: "The path of the program {name} is too long.",
+}
+_BAD_INTERPRETER = "The interpreter that {name} names in its first line does not exist."
+_IS_DIRECTORY = "The program {name} is a directory."
+_BAD_VALUE = "An argument or a variable holds a NUL character, which none can carry."
+
+
+def sentence(launch: Launch, step: str, number: int) -> str:
+    """`step` is the one of `program.start` that failed, `number` its errno."""
+    if number in _TOO_MANY:
+        return FULL
+    if step == "value":
+        return _BAD_VALUE
+    known = {"directory": _DIRECTORY, "program": _PROGRAM}.get(step, {}).get(number)
+    if step == "program":
+        known = _better(launch.argv[0], number) or known
+    text = known or f"The {step} could not be used: {{error}}."
+    return text.format(name=os.path.basename(launch.argv[0]), error=described(number))
+
+
+def of_the_machine(number: int) -> str:
+    """Where not even a supervisor could be made."""
+    return FULL if number in _TOO_MANY else f"The supervisor could not be started: {described(number)}."
+
+
+def described(number: int) -> str:
+    return f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
+
+
+def _better(program: str, number: int) -> str | None:
+    """What execve(2) says with the same number of two different things."""
+    if number == errno.ENOENT and os.path.exists(program):
+        return _BAD_INTERPRETER
+    if number == errno.EACCES and os.path.isdir(program):
+        return _IS_DIRECTORY
+    return None

@@ -1,0 +1,191 @@
+"""One running attempt: its timers, its control connections, its end."""
+
+import os
+import select
+import signal
+import socket
+from typing import Any, Final
+
+from adapters.process.supervisor import kernel, program, start_errors
+from adapters.process.supervisor.channel import Channel
+from adapters.process.supervisor.descendants import Descendants
+from adapters.process.supervisor.launch import Launch
+from adapters.process.supervisor.pump import Pump
+from adapters.process.supervisor.wakeup import Wakeup
+
+LINGER_NS: Final = 1_000_000_000
+"""What processes get that outlive their main one, before they are stopped and counted."""
+KILL_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 5.0
+_LONGEST_WAIT_NS: Final = 1_000_000_000  # poll(2) does not count suspended time, the deadline does
+_FIRST_MEASURE_NS: Final = 250_000_000
+_MEASURE_NS: Final = 2_000_000_000
+_MEASURE_COST: Final = 200  # a scan of /proc may take 1/200 of one processor
+_NEVER: Final = 1 << 62
+
+
+class Supervisor:
+    """Starts the program and stays until no process of its tree is alive.
+
+    It does not end with its worker: an end of the control connection says nothing. Who comes later
+    connects to the listening socket. Only the deadline, the timeout and `stop` end a tree early.
+    """
+
+    def __init__(self, launch: Launch, control: Channel, listener: socket.socket) -> None:
+        self._launch = launch
+        self._listener = listener
+        self._connections: dict[int, Channel] = {}
+        self._poll = select.poll()
+        self._wakeup = Wakeup()
+        self._tree = Descendants()
+        self._stopped: str | None = None
+        self._deadline = launch.deadline_ns
+        self._kill_at = _NEVER
+        self._measure_at = _NEVER
+        self._poll.register(self._wakeup, select.POLLIN)
+        self._poll.register(listener, select.POLLIN)
+        self._connect(control)
+
+    def run(self) -> dict[str, Any]:
+        """The fields of domain.attempt.Exit."""
+        contained = kernel.become_subreaper()
+        end = self._run() if kernel.elapsed_ns() < self._deadline else _too_late()
+        return {**end, "containment": "subreaper" if contained else "best_effort"}
+
+    def tell(self, record: dict[str, Any]) -> None:
+        """To everybody who is connected, or waits to be."""
+        self._accept()
+        for channel in self._connections.values():
+            channel.send({"exit": record})
+
+    # -- the life of the tree ----------------------------------------------------------------------
+
+    def _run(self) -> dict[str, Any]:
+        pump = Pump(self._launch.log, self._launch.index_file)
+        self._started = kernel.elapsed_ns()
+        try:
+            self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
+        except OSError as error:
+            return {"start_error": start_errors.sentence(self._launch, "fork", error.errno or 0)}
+        pump.start()
+        self._ended = 0
+        self._timeout_at = self._started + self._launch.timeout_ns
+        self._measure_at = self._started + _FIRST_MEASURE_NS if kernel.LINUX else _NEVER
+        self._watch()
+        return self._conclude(pump, told)
+
+    def _watch(self) -> None:
+        """Until the tree is empty, or it is time to kill what is left of it."""
+        while True:
+            self._reap()
+            now = kernel.elapsed_ns()
+            self._check(now)
+            if self._tree.empty or now >= self._kill_at:
+                return
+            self._wait(now)
+
+    def _reap(self) -> None:
+        self._tree.reap()
+        if self._tree.main_status is not None and not self._ended:
+            self._ended = kernel.elapsed_ns()
+            if self._stopped is None:
+                self._kill_at = self._ended + LINGER_NS
+
+    def _check(self, now: int) -> None:
+        if now >= self._deadline:
+            # Past it somebody else may start the job, so there is no grace.
+            self._stop("lease", grace_ns=0)
+            self._kill_at = min(self._kill_at, now)
+        elif now >= self._timeout_at:
+            self._stop("timeout", self._launch.grace_ns)
+        if now >= self._measure_at:
+            self._tree.measure()
+            cost = kernel.elapsed_ns() - now
+            self._measure_at = now + max(_MEASURE_NS, cost * _MEASURE_COST)
+
+    def _stop(self, reason: str, grace_ns: int) -> None:
+        """SIGTERM to the whole tree, once. A program that has ended by itself was not stopped."""
+        self._reap()
+        if self._stopped is not None:
+            return
+        if self._ended:
+            if reason == "cancel":
+                self._kill_at = 0
+            return
+        self._stopped = reason
+        self._kill_at = kernel.elapsed_ns() + grace_ns
+        if grace_ns:
+            # A stopped process takes the SIGTERM only once it continues.
+            self._tree.signal(signal.SIGTERM, signal.SIGCONT)
+
+    def _wait(self, now: int) -> None:
+        until = min(now + _LONGEST_WAIT_NS, self._kill_at, self._deadline, self._measure_at)
+        if self._stopped is None and not self._ended:
+            until = min(until, self._timeout_at)
+        for descriptor, _ in self._poll.poll(max(0, until - now) / 1e6 + 0.1):
+            if descriptor == self._wakeup.fileno():
+                self._wakeup.clear()
+            elif descriptor == self._listener.fileno():
+                self._accept()
+            else:
+                self._obey(descriptor)
+
+    # -- the worker's side -------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connect(Channel(connection))
+
+    def _connect(self, channel: Channel) -> None:
+        self._connections[channel.fileno()] = channel
+        self._poll.register(channel, select.POLLIN)
+
+    def _obey(self, descriptor: int) -> None:
+        messages = self._connections[descriptor].receive()
+        if messages is None:  # the worker is gone or lets go; the program goes on
+            self._poll.unregister(descriptor)
+            self._connections.pop(descriptor).close()
+            return
+        for message in messages:
+            if "deadline_ns" in message:
+                self._deadline = message["deadline_ns"]
+            elif "stop" in message:
+                self._stop("cancel", self._launch.grace_ns)
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _conclude(self, pump: Pump, told: int) -> dict[str, Any]:
+        behind = len(self._tree.alive()) if self._ended and not self._tree.empty else 0
+        left = self._tree.kill(KILL_SECONDS)
+        self._reap()
+        pump.finish(DRAIN_SECONDS)
+        return {
+            **self._verdict(told),
+            "usage": {
+                "wall_seconds": ((self._ended or kernel.elapsed_ns()) - self._started) / 1e9,
+                "cpu_seconds": self._tree.cpu_seconds,
+                "max_rss_bytes": self._tree.max_rss_bytes,
+            },
+            "processes_left": left,
+            "left_behind": behind,
+            "log_bytes": pump.log_bytes,
+            "log_lost_bytes": pump.lost_bytes,
+        }
+
+    def _verdict(self, told: int) -> dict[str, Any]:
+        status = self._tree.main_status
+        if status is None:
+            return {"lost": "Its main process could not be killed.", "stopped": self._stopped}
+        if (failed := program.failure(told)) is not None:
+            return {"start_error": start_errors.sentence(self._launch, *failed)}
+        code = os.waitstatus_to_exitcode(status)
+        ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
+        return {**ended, "stopped": self._stopped}
+
+
+def _too_late() -> dict[str, Any]:
+    return {"lost": "Its lease had expired before the program could be started."}

@@ -1,0 +1,129 @@
+"""From lines in a log to pages for a reader, with cursors that neither lose a line nor tell one twice."""
+
+import codecs
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from domain.errors import InvalidCursor
+from domain.log import MAX_PIECE_BYTES, Line, Page, Stream
+from domain.log_index import STREAMS, LineSpan
+
+MAX_PAGE_BYTES: Final = 1024 * 1024
+"""A page ends early at this much text, so that long lines cost no more memory than short ones."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NUMBER: Final = r"(0|[1-9a-f][0-9a-f]{0,14})"
+_CURSOR: Final = re.compile(rf"{_NUMBER}-{_NUMBER}-{_NUMBER}", re.ASCII)
+
+ReadText = Callable[[int, int, int], bytes]
+"""The bytes of a stream, from its byte to its byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCursor:
+    """Every line whose newline lies before `offset` has been told.
+
+    Of the line whose newline is *at* `offset` the first `skip` bytes have been told. Where `offset` is
+    the end of a finished log, `told` of its lines without newline have been, and `skip` is about the next.
+    """
+
+    offset: int = 0
+    skip: int = 0
+    told: int = 0
+
+    @classmethod
+    def parse(cls, text: str | None, size: int) -> Self:
+        """None is the beginning. Raises InvalidCursor, also for a point beyond `size`: no log shrinks."""
+        if text is None:
+            return cls()
+        match = _CURSOR.fullmatch(text)
+        cursor = match and cls(offset=int(match[1], 16), skip=int(match[2], 16), told=int(match[3], 16))
+        if cursor is None or cursor.offset > size or cursor.told > len(STREAMS):
+            raise unknown_cursor()
+        return cursor
+
+    def __str__(self) -> str:
+        return f"{self.offset:x}-{self.skip:x}-{self.told:x}"
+
+
+def unknown_cursor() -> InvalidCursor:
+    return InvalidCursor("This cursor did not come from this log. Read again without one.")
+
+
+def decoded(data: bytes, *, ends: bool) -> tuple[str, int]:
+    """The text, and how many of the bytes it is: a character that `data` cuts is left over, unless `ends`."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final=ends)
+    return text, len(data) - len(decoder.getstate()[0])
+
+
+class PageFiller:
+    """Fills one page with the lines that it is given, until it is full."""
+
+    def __init__(self, after: LogCursor, limit: int, text: ReadText) -> None:
+        self.cursor = after
+        """The point to go on from."""
+        self.lines: list[Line] = []
+        self._limit = limit
+        self._text = text
+        self._room = MAX_PAGE_BYTES
+
+    @property
+    def full(self) -> bool:
+        return len(self.lines) >= self._limit or self._room <= 0
+
+    def add_finished(self, spans: Iterable[LineSpan]) -> None:
+        """Lines that end after the cursor, in order."""
+        after = self.cursor
+        for span in spans:
+            newline = span.end - 1
+            skip = after.skip if newline == after.offset else 0
+            self._add(span, skip, LogCursor(offset=newline), LogCursor(offset=span.end))
+            if self.full:
+                return
+
+    def add_unfinished(self, spans: Iterable[tuple[int, LineSpan]]) -> None:
+        """The lines without newline at the end of a finished log, each with its order among all of them."""
+        after = self.cursor
+        for order, span in spans:
+            here = LogCursor(offset=span.end, told=order)
+            told = after.told if after.offset == span.end else 0
+            if self.full:
+                return
+            if order >= told:
+                skip = after.skip if order == told and after.offset == span.end else 0
+                self._add(span, skip, here, LogCursor(offset=span.end, told=order + 1))
+
+    def page(self, size: int) -> Page:
+        return Page(lines=tuple(self.lines), cursor=str(self.cursor), size=size)
+
+    def _add(self, span: LineSpan, skip: int, within: LogCursor, behind: LogCursor) -> None:
+        """The line's pieces after its first `skip` bytes; `within` is the cursor inside of it."""
+        at = span.start + skip
+        if at > span.stop:
+            raise unknown_cursor()
+        while not self.full:
+            stop = min(at + MAX_PIECE_BYTES, span.stop)
+            data = self._text(span.stream, at, stop)
+            # A log that lost bytes to a power cut gives fewer: then the line ends here.
+            ends = stop == span.stop or len(data) < stop - at
+            text, used = decoded(data, ends=ends)
+            at += used
+            inside = LogCursor(offset=within.offset, skip=at - span.start, told=within.told)
+            self.cursor = behind if ends else inside
+            self._room -= used
+            self.lines.append(
+                Line(
+                    number=span.number,
+                    at=_EPOCH + timedelta(microseconds=span.at_us),
+                    stream=Stream(STREAMS[span.stream]),
+                    text=text,
+                    cursor=str(self.cursor),
+                    partial=not ends,
+                )
+            )
+            if ends:
+                return

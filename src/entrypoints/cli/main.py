@@ -1,0 +1,85 @@
+"""The command `etl`: its table of commands, and how every failure is told."""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from cyclopts import App, CycloptsError
+
+from domain.errors import EtlError, WrongSetting
+from entrypoints.cli import flags
+from entrypoints.cli.failure import BAD_USAGE, WRONG, Failure
+from entrypoints.cli.terminal import say
+from entrypoints.version import VERSION
+
+INTERRUPTED: Final = 130
+COMMANDS: Final = {
+    "serve": "server:serve",
+    "api": "server:api",
+    "worker": "server:worker",
+    "migrate": "server:migrate",
+    "demo": "demo:demo",
+    "run": "run:run",
+    "ls": "jobs:ls",
+    "show": "jobs:show",
+    "attempts": "jobs:attempts",
+    "logs": "logs:logs",
+    "cancel": "jobs:cancel",
+    "retry": "jobs:retry",
+    "explain": "jobs:explain",
+    "queues": "queues:app",
+    "workers": "workers:app",
+    "keys": "keys:app",
+    "config": "config:app",
+    "openapi": "openapi:openapi",
+}
+"""Module and name, imported when they run: `etl ls` does not pay for a server's imports."""
+
+
+def application(wanted: str | None) -> App:
+    """With the one command that is `wanted`, or with all of them for the help page."""
+    app = App(
+        name="etl",
+        version=VERSION,
+        help="Runs a team's scripts: submit, follow, cancel, retry.",
+        help_format="plaintext",
+        help_epilogue="`etl COMMAND --help` says more; `etl config show` lists the settings.",
+    )
+    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+        module, _, attribute = COMMANDS[name].partition(":")
+        app.command(getattr(import_module(f"entrypoints.cli.{module}"), attribute), name=name)
+    return app
+
+
+def main() -> None:
+    sys.exit(status_of(sys.argv[1:]))
+
+
+def status_of(argv: Sequence[str]) -> int:
+    """Runs one command; 0 done, 1 failed, 2 asked wrongly, or what `etl run` says of a script."""
+    try:
+        rest = flags.take_settings(argv)
+        app = application(rest[0] if rest else None)
+        result = app(rest, exit_on_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError:
+        return BAD_USAGE  # cyclopts has told it
+    except Failure as failure:
+        say(failure.message)
+        return failure.status
+    except EtlError as error:
+        say(error.detail)
+        return BAD_USAGE if isinstance(error, WrongSetting) else WRONG
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # `etl logs ID | head`: the reader has enough. Python would complain once more at its own end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WRONG
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    main()

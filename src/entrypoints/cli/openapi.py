@@ -1,0 +1,5 @@
+"""`etl openapi`."""
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of this server."""

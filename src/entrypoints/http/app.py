@@ -1,0 +1,53 @@
+"""The HTTP API as one ASGI application."""
+
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.connection import Request
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp
+
+from domain.access import Principal
+from domain.errors import EtlError
+from entrypoints.http import docs, health, jobs, keys, logs, problem_pages, queues, workers
+from entrypoints.http.auth import guard_of
+from entrypoints.http.config import HttpConfig
+from entrypoints.http.front import Front
+from entrypoints.http.problems import answer_error
+from entrypoints.http.use_cases import UseCases
+
+BASE: Final = "/api/v1"
+
+__all__ = ["HttpConfig", "UseCases", "create_app"]
+
+
+def create_app(use_cases: UseCases, config: HttpConfig) -> ASGIApp:
+    """Opens nothing: whoever composes the process opens what the use cases need, before."""
+    return Front(routes_of(use_cases, config), config)
+
+
+def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
+    """The router without what stands around it."""
+    nouns = (jobs, logs, queues, workers, keys)
+    base = Router(BASE, route_handlers=[handler for noun in nouns for handler in noun.HANDLERS])
+    pages = docs.HANDLERS if config.docs else docs.HANDLERS[:1]
+    return Litestar(
+        route_handlers=[base, *health.HANDLERS, *problem_pages.HANDLERS, *pages],
+        dependencies={
+            "use_cases": Provide(lambda: use_cases, sync_to_thread=False),
+            "by": Provide(_caller, sync_to_thread=False),
+        },
+        guards=[guard_of(use_cases.authenticate, auth=config.auth)],
+        exception_handlers={EtlError: answer_error, HTTPException: answer_error, Exception: answer_error},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        state=State({"version": config.version}),
+    )
+
+
+def _caller(request: Request[Principal, object, State]) -> Principal:
+    """Whom the guard has let in."""
+    return request.user

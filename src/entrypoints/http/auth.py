@@ -1,0 +1,62 @@
+"""Who calls, and whether they may: one guard before every handler, closed unless declared open."""
+
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
+from litestar.handlers.base import BaseRouteHandler
+from litestar.types import Guard
+
+from application.authenticate import Authenticate
+from domain.access import Principal, Scope
+from domain.errors import Forbidden, Unauthenticated
+from entrypoints.http.operation import Operation
+from entrypoints.http.refusals import TwoCredentials, WrongScheme
+
+ANYBODY: Final = Principal(name="anonymous", scopes=frozenset({Scope.ADMIN}))
+"""Whoever reaches a server with `http.auth` off."""
+
+
+def guard_of(authenticate: Authenticate, *, auth: bool) -> Guard:
+    """The guard of the whole application."""
+
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        if connection.scope.get("method") == "OPTIONS":
+            return  # the router's own, tells `Allow` and nothing else
+        declared = handler.opt.get("operation")
+        if not isinstance(declared, Operation):
+            raise Forbidden("This address is open to nobody.")
+        if declared.scopes:
+            caller = await _caller(connection.headers, authenticate) if auth else ANYBODY
+            _require_any(caller, declared.scopes)
+            connection.scope["user"] = caller
+
+    return guard
+
+
+async def _caller(headers: Headers, authenticate: Authenticate) -> Principal:
+    secret = secret_of(headers)
+    if secret is None:
+        raise Unauthenticated("Send an API key as `Authorization: Bearer TOKEN`.")
+    return await authenticate(secret)
+
+
+def secret_of(headers: Headers) -> str | None:
+    """The credential. Two are refused: one of them would be checked and the other believed."""
+    bearers, keys = headers.getall("authorization", []), headers.getall("x-api-key", [])
+    if len(bearers) + len(keys) > 1:
+        raise TwoCredentials("Send one credential, once.")
+    if keys:
+        return keys[0]
+    if not bearers:
+        return None
+    scheme, _, token = bearers[0].partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise WrongScheme("Send `Authorization: Bearer TOKEN`.")
+    return token.strip()
+
+
+def _require_any(caller: Principal, scopes: tuple[Scope, ...]) -> None:
+    """Raises MissingScope, which names the first."""
+    if not any(caller.has(scope) for scope in scopes):
+        caller.require(scopes[0])

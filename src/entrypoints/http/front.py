@@ -1,0 +1,128 @@
+"""Around the finished application: what must hold for every answer, those of the router included.
+
+Litestar's own middleware never sees its 404 and 405.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from litestar.datastructures import Headers, MutableScopeHeaders
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from domain.errors import EtlError
+from entrypoints.http.body_limit import limited
+from entrypoints.http.config import HttpConfig
+from entrypoints.http.cors import answer_preflight, is_preflight, mark
+from entrypoints.http.doors import Doors
+from entrypoints.http.problems import send_problem
+from entrypoints.http.refusals import InternalError
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""Defaults: a handler that knows better has said so."""
+
+_log = structlog.get_logger("http")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what is known of its answer."""
+
+    request_id: str
+    trace_id: str
+    status: int | None = None
+    began: float = field(default_factory=time.perf_counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The outermost layer."""
+
+    app: ASGIApp
+    config: HttpConfig
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+            return
+        exchange = _exchange(Headers.from_scope(scope))
+        scope.setdefault("state", {})["trace_id"] = exchange.trace_id
+        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+            try:
+                await self._answer(scope, receive, _marking(scope, send, exchange, self.config), exchange)
+            finally:
+                _tell(scope, exchange)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, exchange: Exchange) -> None:
+        try:
+            if (error := Doors(self.config).refusal(scope)) is not None:
+                await send_problem(error, scope, send)
+            elif is_preflight(scope):
+                await answer_preflight(send)
+            else:
+                await self.app(scope, limited(receive, self.config), send)
+        except Exception as error:
+            if exchange.status is not None:
+                raise  # the answer has begun: the server cuts it, so that nobody takes it for whole
+            await send_problem(_expected(error), scope, send)
+
+
+def _expected(error: Exception) -> EtlError:
+    if isinstance(error, EtlError):
+        return error
+    _log.error("http.failed", exc_info=error)
+    return InternalError("Something went wrong here, and was logged.")
+
+
+def _exchange(headers: Headers) -> Exchange:
+    given = headers.get("x-request-id", "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
+    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+    return Exchange(request_id, parent.group(1) if parent else request_id)
+
+
+def _marking(scope: HTTPScope, send: Send, exchange: Exchange, config: HttpConfig) -> Send:
+    """`send`, with the headers that every answer carries."""
+
+    async def marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            headers = MutableScopeHeaders.from_message(message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            headers["X-Request-Id"] = exchange.request_id
+            mark(scope, headers, config)
+        await send(message)
+
+    return marked
+
+
+def _tell(scope: HTTPScope, exchange: Exchange) -> None:
+    user = scope.get("user")
+    _log.info(
+        "http.answered",
+        **dict(_facts(scope)),
+        status=exchange.status,
+        seconds=round(time.perf_counter() - exchange.began, 4),
+        principal=getattr(user, "name", None),
+    )
+
+
+def _facts(scope: HTTPScope) -> Iterator[tuple[str, object]]:
+    yield "method", scope["method"]
+    yield "path", scope["path"]  # without the query, which may hold what people search for
+    yield "client", scope["client"][0] if scope.get("client") else None  # type: ignore[index]

@@ -1,0 +1,319 @@
+"""Jobs: submit, list, read, cancel, retry."""
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Response
+from litestar.params import FromPath
+from msgspec import Meta, Struct
+
+from application.ports.job_history import JobFilter
+from application.ports.job_queue import Submitted
+from domain.access import Scope
+from domain.errors import (
+    CommandsNotAllowed,
+    DatabaseUnavailable,
+    IdempotencyKeyReused,
+    InvalidCursor,
+    InvalidJob,
+    JobIsFinal,
+    JobIsNotFinal,
+    JobNotFound,
+    Place,
+    UnknownScript,
+)
+from domain.job import Job, JobState
+from entrypoints.http.closing import before_closing
+from entrypoints.http.conditional import etag_of, has_already
+from entrypoints.http.idempotency import HEADER, idempotency_of
+from entrypoints.http.ids import job_id_of, uuid_of
+from entrypoints.http.job_views import (
+    AttemptPage,
+    BatchView,
+    EventPage,
+    JobPage,
+    JobView,
+    attempt_view,
+    event_view,
+    job_view,
+)
+from entrypoints.http.operation import JSON, Answer, By, Cases, HttpRequest, answer, operation
+from entrypoints.http.paging import (
+    CursorParameter,
+    Limit,
+    PageQuery,
+    cursor_of,
+    key_of,
+    page_of,
+    unknown_cursor,
+)
+from entrypoints.http.reading import body_of, query_of
+from entrypoints.http.refusals import WrongParameter
+from entrypoints.http.schemas import BatchRequest, Instant, JobRequest, QueueName, in_utc, spec_of
+
+SUBMIT: Final = (Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND)
+"""Either opens the door; the use case asks for the one that the job needs."""
+
+READ: Final = (Scope.JOBS_READ,)
+SUBMIT_ERRORS: Final = (
+    InvalidJob,
+    UnknownScript,
+    CommandsNotAllowed,
+    IdempotencyKeyReused,
+    DatabaseUnavailable,
+)
+KEY_HEADER: Final = {
+    HEADER: "The same key with the same body answers with the same jobs; with another body 422."
+}
+REPLAYED: Final = {"Idempotency-Replayed": "`true` if an earlier request with this key made them."}
+LOCATION: Final = {"Location": "The job."}
+
+
+class JobQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which jobs to list."""
+
+    state: Annotated[
+        tuple[JobState, ...], Meta(max_length=5, description="Any of these states. May be repeated.")
+    ] = ()
+    queue: Annotated[QueueName | None, Meta(description="Of this queue.")] = None
+    script: Annotated[
+        Annotated[str, Meta(pattern=r"^[^\x00]{1,1024}\Z")] | None, Meta(description="Of this script.")
+    ] = None
+    label: Annotated[
+        tuple[
+            Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00-\x1f\x7f]{0,256}\Z")], ...
+        ],
+        Meta(max_length=32, description="With this label, as `name:value`. May be repeated: all must match."),
+    ] = ()
+    submitted_after: Annotated[Instant | None, Meta(description="Submitted later than this.")] = None
+    submitted_before: Annotated[Instant | None, Meta(description="Submitted earlier than this.")] = None
+    id_prefix: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-9a-f-]{1,36}\Z")] | None,
+        Meta(description="Whose id begins so. Goes with `limit` alone.", examples=["019a8e3c"]),
+    ] = None
+    limit: Limit = 50
+    cursor: CursorParameter = None
+
+
+class JobWait(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How long to wait for a job's end."""
+
+    wait: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="Seconds to wait for the job to be final before answering.",
+            examples=[30],
+        ),
+    ] = 0.0
+
+
+@operation(
+    "POST",
+    "/jobs",
+    id="submitJob",
+    tag="jobs",
+    summary="Submit a job",
+    scopes=SUBMIT,
+    body=JobRequest,
+    headers=KEY_HEADER,
+    answers=(Answer(201, "Accepted, and durable.", JobView, headers=LOCATION | REPLAYED),),
+    errors=SUBMIT_ERRORS,
+)
+async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
+    """A `script` needs the scope `jobs:submit`, a `command` the scope `jobs:command`."""
+    wanted = await body_of(request, JobRequest)
+    idempotency = idempotency_of(request, wanted, by)
+    submitted = await use_cases.submit_jobs([spec_of(wanted)], by, idempotency)
+    return _created(submitted.jobs[0], _replayed(submitted))
+
+
+@operation(
+    "POST",
+    "/jobs/batch",
+    id="submitBatch",
+    tag="jobs",
+    summary="Submit many jobs, all or none",
+    scopes=SUBMIT,
+    body=BatchRequest,
+    headers=KEY_HEADER,
+    answers=(Answer(201, "All are accepted, and durable.", BatchView, headers=REPLAYED),),
+    errors=SUBMIT_ERRORS,
+)
+async def submit_batch(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
+    """Up to 1,000 jobs; what is wrong in any of them is named, and none is accepted then."""
+    wanted = await body_of(request, BatchRequest)
+    specs = [spec_of(job) for job in wanted.jobs]
+    submitted = await use_cases.submit_batch(specs, by, idempotency_of(request, wanted, by))
+    return answer(BatchView(jobs=[job_view(job) for job in submitted.jobs]), 201, _replayed(submitted))
+
+
+def _replayed(submitted: Submitted) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if submitted.replayed else {}
+
+
+def _created(job: Job, headers: dict[str, str]) -> Response[bytes]:
+    return answer(job_view(job), 201, {"Location": f"/api/v1/jobs/{job.id}", **headers})
+
+
+@operation(
+    "GET",
+    "/jobs",
+    id="listJobs",
+    tag="jobs",
+    summary="List jobs",
+    scopes=READ,
+    query=JobQuery,
+    answers=(Answer(200, "A page of jobs.", JobPage),),
+    errors=(InvalidCursor, DatabaseUnavailable),
+)
+async def list_jobs(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
+    """Newest first."""
+    query = query_of(request, JobQuery)
+    if query.id_prefix is not None:
+        return await _found(use_cases, query, query.id_prefix)
+    before = key_of(query.cursor)
+    last = None if before is None else uuid_of(before, unknown_cursor())
+    jobs = await use_cases.list_jobs(_filter(query), last, query.limit + 1)
+    page = jobs[: query.limit]
+    more = cursor_of(str(page[-1].id)) if len(jobs) > len(page) else None
+    return answer(JobPage(items=[job_view(job) for job in page], next_cursor=more))
+
+
+def _filter(query: JobQuery) -> JobFilter:
+    labels = [label.partition(":") for label in query.label]
+    return JobFilter(
+        states=query.state,
+        queue=query.queue,
+        script=query.script,
+        labels=tuple((name, value) for name, _, value in labels),
+        submitted_after=in_utc(query.submitted_after, "submitted_after"),
+        submitted_before=in_utc(query.submitted_before, "submitted_before"),
+    )
+
+
+async def _found(use_cases: Cases, query: JobQuery, prefix: str) -> Response[bytes]:
+    if query != JobQuery(id_prefix=prefix, limit=query.limit):
+        raise WrongParameter("`id_prefix` goes with `limit` alone.", [Place("id_prefix", "is not alone")])
+    items = []
+    for job_id in await use_cases.find_jobs(prefix, query.limit):
+        try:
+            items.append(job_view(await use_cases.read_job(job_id)))
+        except JobNotFound:
+            continue  # deleted by retention since it was found
+    return answer(JobPage(items=items, next_cursor=None))
+
+
+@operation(
+    "GET",
+    "/jobs/{job_id:str}",
+    id="readJob",
+    tag="jobs",
+    summary="Read a job",
+    scopes=READ,
+    query=JobWait,
+    headers={"If-None-Match": "The `ETag` of what you have: 304 if it is still that."},
+    answers=(
+        Answer(200, "The job.", JobView, headers={"ETag": "Changes with the answer."}),
+        Answer(304, "It is what you have.", media=None, headers={"ETag": "As sent."}),
+    ),
+    errors=(JobNotFound, DatabaseUnavailable),
+)
+async def read_job(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[bytes]:
+    """With `wait` the answer comes as soon as the job is final, or when the time is up."""
+    wait, which = query_of(request, JobWait).wait, job_id_of(job_id)
+    if wait:
+        await before_closing(request, use_cases.await_job(which, wait))
+    job = await use_cases.read_job(which)
+    waiting = await use_cases.explain_job(job) if job.state is JobState.QUEUED else None
+    body = msgspec.json.encode(job_view(job, waiting))
+    etag = etag_of(body)
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if has_already(request, etag):
+        return Response(b"", status_code=304, headers=headers)
+    return Response(body, media_type=JSON, headers=headers)
+
+
+@operation(
+    "GET",
+    "/jobs/{job_id:str}/attempts",
+    id="listAttempts",
+    tag="jobs",
+    summary="List the tries of a job",
+    scopes=READ,
+    query=PageQuery,
+    answers=(Answer(200, "A page of attempts.", AttemptPage),),
+    errors=(JobNotFound, InvalidCursor, DatabaseUnavailable),
+)
+async def list_attempts(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[bytes]:
+    """Newest first; claims that were given back before the program started are among them."""
+    query = query_of(request, PageQuery)
+    attempts = await use_cases.list_attempts(job_id_of(job_id))
+    page, more = page_of(attempts, lambda attempt: f"{attempt.fence:012}", query)
+    return answer(AttemptPage(items=[attempt_view(attempt) for attempt in page], next_cursor=more))
+
+
+@operation(
+    "GET",
+    "/jobs/{job_id:str}/events",
+    id="listEvents",
+    tag="jobs",
+    summary="List the changes of a job",
+    scopes=READ,
+    query=PageQuery,
+    answers=(Answer(200, "A page of events.", EventPage),),
+    errors=(JobNotFound, InvalidCursor, DatabaseUnavailable),
+)
+async def list_events(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[bytes]:
+    """Newest first: every change, with its time and who did it."""
+    query = query_of(request, PageQuery)
+    events = list(enumerate(await use_cases.list_events(job_id_of(job_id))))
+    page, more = page_of(events, lambda numbered: f"{numbered[0]:012}", query)
+    return answer(EventPage(items=[event_view(event) for _, event in page], next_cursor=more))
+
+
+@operation(
+    "POST",
+    "/jobs/{job_id:str}/cancel",
+    id="cancelJob",
+    tag="jobs",
+    summary="Cancel a job",
+    scopes=(Scope.JOBS_CANCEL,),
+    answers=(
+        Answer(200, "It is cancelled.", JobView),
+        Answer(202, "It runs; its worker was asked to stop it.", JobView),
+    ),
+    errors=(JobNotFound, JobIsFinal, DatabaseUnavailable),
+)
+async def cancel_job(job_id: FromPath[str], use_cases: Cases, by: By) -> Response[bytes]:
+    """A queued job is cancelled at once. Cancelling again changes nothing."""
+    job = await use_cases.cancel_job(job_id_of(job_id), by)
+    return answer(job_view(job), 202 if job.state is JobState.RUNNING else 200)
+
+
+@operation(
+    "POST",
+    "/jobs/{job_id:str}/retry",
+    id="retryJob",
+    tag="jobs",
+    summary="Run a final job again",
+    scopes=SUBMIT,
+    answers=(Answer(201, "A new job of the same request.", JobView, headers=LOCATION),),
+    errors=(JobNotFound, JobIsNotFinal, DatabaseUnavailable),
+)
+async def retry_job(job_id: FromPath[str], use_cases: Cases, by: By) -> Response[bytes]:
+    """The old job stays as it is; the new one names it in `retry_of`."""
+    return _created(await use_cases.retry_job(job_id_of(job_id), by), {})
+
+
+HANDLERS: Final = (
+    submit_job,
+    submit_batch,
+    list_jobs,
+    read_job,
+    list_attempts,
+    list_events,
+    cancel_job,
+    retry_job,
+)

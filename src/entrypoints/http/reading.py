@@ -1,0 +1,180 @@
+"""Reading what a caller sent: strictly, and naming every place that is wrong."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl
+
+import jsonschema_rs
+import msgspec
+from jsonschema_rs import ValidationErrorKind
+from msgspec import Struct
+
+from domain.errors import Place
+from entrypoints.http.operation import HttpRequest
+from entrypoints.http.refusals import MalformedJson, SchemaBroken, WrongParameter
+
+S = TypeVar("S", bound=Struct)
+
+MAX_PLACES: Final = 100
+MAX_PARAMETERS: Final = 64
+MASK: Final = "this"
+"""Stands for the value in messages: it may be a secret, and may be a megabyte."""
+
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
+async def body_of(request: HttpRequest, kind: type[S]) -> S:
+    """The body. Raises MalformedJson, or SchemaBroken that names every place."""
+    return decoded(await request.body(), kind)
+
+
+def decoded(data: bytes, kind: type[S]) -> S:
+    try:
+        return cast("S", _decoder(kind).decode(data))
+    except msgspec.ValidationError as error:
+        places = tuple(islice(_places(data, kind), MAX_PLACES)) or (_first_place(error),)
+        raise SchemaBroken("The body breaks its schema; `errors` names each place.", places) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> MalformedJson:
+    """The decoder's own words are wrong for a lone surrogate ("truncated"), so they are not passed on."""
+    if isinstance(error, RecursionError):
+        return MalformedJson("The body is nested too deeply.", [Place("", "is nested too deeply")])
+    return MalformedJson("The body is not JSON in UTF-8.", [Place("", "is not JSON in UTF-8")])
+
+
+@cache
+def _decoder(kind: type[Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind, strict=True)
+
+
+# -- all places of a broken body: msgspec stops at the first -------------------------------------------
+
+
+def _places(data: bytes, kind: type[Struct]) -> Iterator[Place]:
+    try:
+        document = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+    for broken in _validator(kind).iter_errors(document):
+        yield from _told(broken)
+
+
+@cache
+def _validator(kind: type[Struct]) -> jsonschema_rs.Validator:
+    schema = with_plain_patterns(msgspec.json.schema(kind))
+    return jsonschema_rs.validator_for(schema, mask=MASK, validate_formats=True, offline=True)
+
+
+def _told(error: jsonschema_rs.ValidationError) -> Iterator[Place]:
+    pointer = "".join(f"/{_escaped(step)}" for step in error.instance_path)
+    match error.kind:
+        case ValidationErrorKind.AdditionalProperties(unexpected=names):
+            for name in names:
+                yield Place(f"{pointer}/{_escaped(name)}", "is not known here")
+        case ValidationErrorKind.AnyOf(context=branches):
+            yield from _nearest(branches, Place(pointer, "is of none of the types that are allowed here"))
+        case _:
+            yield Place(pointer, error.message)
+
+
+def _nearest(
+    branches: Sequence[Sequence[jsonschema_rs.ValidationError]], otherwise: Place
+) -> Iterator[Place]:
+    """What is wrong in the one branch that has the right type, if there is just one: in a nullable
+    number that is too large, that it is too large, not that it is not null.
+    """
+    near = [branch for branch in branches if not any(_is_of_another_type(e, branch) for e in branch)]
+    if len(near) != 1:
+        yield otherwise
+        return
+    for error in near[0]:
+        yield from _told(error)
+
+
+def _is_of_another_type(
+    error: jsonschema_rs.ValidationError, branch: Sequence[jsonschema_rs.ValidationError]
+) -> bool:
+    return (
+        isinstance(error.kind, ValidationErrorKind.Type)
+        and len(branch) == 1
+        and error.schema_path[-1] == "type"
+    )
+
+
+def _escaped(step: str | int) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _first_place(error: msgspec.ValidationError) -> Place:
+    """What only msgspec saw, for instance an integer past 64 bits: `… - at `$.retry.on[0]``."""
+    message, _, path = str(error).partition(" - at `$")
+    steps = re.findall(r"[^.\[\]`]+", path)
+    return Place("".join(f"/{_escaped(step)}" for step in steps if step != "..."), message)
+
+
+def with_plain_patterns(schema: Any) -> Any:
+    r"""The schema with `$` for the `\Z` that Python needs: there `$` takes a newline, in JSON Schema not."""
+    if isinstance(schema, dict):
+        plain = {name: with_plain_patterns(value) for name, value in schema.items()}
+        if isinstance(pattern := plain.get("pattern"), str):
+            plain["pattern"] = pattern.replace(r"\Z", "$")
+        return plain
+    return [with_plain_patterns(item) for item in schema] if isinstance(schema, list | tuple) else schema
+
+
+# -- the query -----------------------------------------------------------------------------------------
+
+
+def query_of(request: HttpRequest, kind: type[S]) -> S:
+    """The parameters. Raises WrongParameter that names each: unknown, repeated, or of a wrong value."""
+    given = _parameters(request.scope["query_string"])
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    places = [Place(name, "is not known here") for name in given if name not in fields]
+    values: dict[str, Any] = {}
+    for name, texts in given.items():
+        if name in fields:
+            try:
+                values[fields[name].name] = _value(texts, fields[name].type)
+            except msgspec.ValidationError as error:
+                places.append(Place(name, str(error).partition(" - at `$")[0]))
+    if places:
+        raise WrongParameter("The query is wrong; `errors` names each parameter.", places)
+    return kind(**values)
+
+
+def _parameters(query: bytes) -> Mapping[str, list[str]]:
+    try:
+        pairs = parse_qsl(
+            query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
+        )
+    except ValueError:
+        raise WrongParameter("The query is not UTF-8, or holds too many parameters.") from None
+    given: dict[str, list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(name, []).append(text)
+    return given
+
+
+def _value(texts: list[str], kind: Any) -> Any:
+    """Numbers are read as JSON reads them: `int("1_0")` is 10, and takes digits of any script."""
+    if getattr(kind, "__origin__", None) is tuple:
+        return msgspec.convert(texts, kind)
+    if len(texts) > 1:
+        raise msgspec.ValidationError("is given more than once")
+    if _NUMBER.fullmatch(texts[0]):
+        try:
+            return msgspec.json.decode(texts[0], type=kind)
+        except msgspec.DecodeError as error:
+            as_number = error
+    else:
+        as_number = None
+    try:
+        return msgspec.convert(texts[0], kind)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(str(as_number or error)) from None

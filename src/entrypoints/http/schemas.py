@@ -1,0 +1,236 @@
+"""What callers send: wire types, their limits, and how they become the domain's values."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+
+from domain.access import Scope
+from domain.attempt import Outcome
+from domain.command import Command
+from domain.errors import Place
+from domain.job import MAX_LABELS, MAX_PRIORITY, MIN_PRIORITY, JobSpec
+from domain.policy import MAX_ATTEMPTS, MAX_FACTOR, YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
+from entrypoints.http.refusals import SchemaBroken
+
+# Patterns are searched for, so each is anchored; `\Z` because `$` takes a newline (reading.py).
+MAX_BATCH: Final = 1000
+MAX_ARGS: Final = 1000
+MAX_PARAMETERS: Final = 64
+MAX_VARIABLES: Final = 256
+MAX_TEXT: Final = 8192
+"""Of one argument: an argv string may take 128 KiB (execve(2)), UTF-8 up to four bytes a character."""
+
+QUEUE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
+
+QueueName = Annotated[
+    str,
+    Meta(
+        pattern=QUEUE_NAME,
+        description="A queue; it exists from the first job that names it.",
+        examples=["default"],
+    ),
+]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Scalar = Text | Number | float | bool
+ParameterValue = (
+    Text | Number | float | bool | None | Annotated[list[Scalar], Meta(max_length=MAX_PARAMETERS)]
+)
+ParameterName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,63}\Z")]
+VariableName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
+LabelName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}\Z")]
+LabelValue = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{0,256}\Z")]
+Key = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,128}\Z")]
+Instant = Annotated[datetime, Meta(tz=True)]
+Seconds = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)]
+
+
+class Retry(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """How often, when and after which ends the job is tried again."""
+
+    max_attempts: Annotated[
+        int, Meta(ge=1, le=MAX_ATTEMPTS, description="Tries in all; 1: no retry.", examples=[3])
+    ] = 1
+    delay_seconds: Annotated[
+        float, Meta(ge=0, le=YEAR_SECONDS, description="Wait before the second try.", examples=[10])
+    ] = 10.0
+    factor: Annotated[
+        float, Meta(ge=1, le=MAX_FACTOR, description="Each wait is this many times the one before.")
+    ] = 2.0
+    max_delay_seconds: Annotated[
+        float, Meta(ge=0, le=YEAR_SECONDS, description="No wait is longer than this.", examples=[3600])
+    ] = 3600.0
+    jitter: Annotated[
+        float, Meta(ge=0, le=1, description="Each wait is spread by up to this share.", examples=[0.1])
+    ] = 0.1
+    on: Annotated[
+        list[Literal["failed", "timed_out", "lost"]],
+        Meta(max_length=3, description="The outcomes that are tried again.", examples=[["failed", "lost"]]),
+    ] = ["failed", "timed_out", "lost"]
+    exit_codes: Annotated[
+        list[Annotated[int, Meta(ge=1, le=255)]],
+        Meta(max_length=255, description="If given, `failed` is tried again only after these exit codes."),
+    ] = []
+
+
+class Concurrency(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """At most `limit` jobs that name this key run at once, over all queues and workers."""
+
+    key: Annotated[Key, Meta(description="What the jobs share.", examples=["warehouse:orders"])]
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="How many at once.", examples=[1])] = 1
+
+
+class JobRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """One command to be run once to success. Exactly one of `script` and `command` is given."""
+
+    script: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1024)] | None,
+        Meta(description="A path relative to the scripts directory.", examples=["load_orders.py"]),
+    ] = None
+    command: Annotated[
+        Annotated[list[Text], Meta(min_length=1, max_length=MAX_ARGS)] | None,
+        Meta(description="An argv, never a shell line; needs `jobs:command`.", examples=[["pg_dump", "-V"]]),
+    ] = None
+    args: Annotated[
+        list[Text],
+        Meta(max_length=MAX_ARGS, description="Arguments as they are, last.", examples=[["--verbose"]]),
+    ] = []
+    parameters: Annotated[
+        dict[ParameterName, ParameterValue],
+        Meta(
+            max_length=MAX_PARAMETERS,
+            description="One argument each, names sorted: `true` is `--name`, a value `--name=value`, a list"
+            " one each; `false` and `null` are left out. No value can become a flag.",
+            examples=[{"period": "2026-01", "full": True, "region": ["eu", "us"]}],
+        ),
+    ] = {}
+    environment: Annotated[
+        dict[VariableName, Text],
+        Meta(
+            max_length=MAX_VARIABLES,
+            description="Variables for the script. `ETL_*` and names that change which code runs (`LD_*`,"
+            " `PYTHONPATH`, …) are refused.",
+            examples=[{"REGION": "eu"}],
+        ),
+    ] = {}
+    queue: Annotated[QueueName, Meta(description="The queue.", examples=["default"])] = "default"
+    priority: Annotated[
+        int,
+        Meta(ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Higher goes first, then older.", examples=[10]),
+    ] = 0
+    not_before: Annotated[
+        Instant | None,
+        Meta(description="Do not start earlier.", examples=["2026-12-01T04:00:00Z"]),
+    ] = None
+    expires_at: Annotated[
+        Instant | None,
+        Meta(description="If still queued then: cancelled.", examples=["2026-12-01T06:00:00Z"]),
+    ] = None
+    timeout_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=YEAR_SECONDS)] | None,
+        Meta(description="Stop an attempt after this long; null: the server's default.", examples=[3600]),
+    ] = None
+    stop_grace_seconds: Annotated[
+        Seconds | None,
+        Meta(description="Between SIGTERM and SIGKILL; null: the server's default.", examples=[10]),
+    ] = None
+    retry: Annotated[Retry, Meta(description="When to try again; the default is one try.")] = Retry()
+    concurrency: Annotated[
+        Concurrency | None, Meta(description="What it must not run beside; null: anything goes.")
+    ] = None
+    labels: Annotated[
+        dict[LabelName, LabelValue],
+        Meta(max_length=MAX_LABELS, description="To find it by.", examples=[{"team": "finance"}]),
+    ] = {}
+
+
+class BatchRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Many jobs: all are accepted, or none."""
+
+    jobs: Annotated[
+        list[JobRequest],
+        Meta(min_length=1, max_length=MAX_BATCH, description="The jobs.", examples=[[{"script": "load.py"}]]),
+    ]
+
+
+class QueueRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What of a queue can be set."""
+
+    slots: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="How many jobs may run at once over all workers; null: no limit.", examples=[4]),
+    ]
+
+
+class KeyRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A new API key."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}\Z",
+            description="Who uses it; stands in events as the actor.",
+            examples=["airflow-migration"],
+        ),
+    ]
+    scopes: Annotated[
+        list[Scope],
+        Meta(min_length=1, max_length=16, description="What it may do.", examples=[["jobs:read"]]),
+    ]
+    expires_at: Annotated[
+        Instant | None,
+        Meta(description="When it stops to be valid; null: never.", examples=["2027-01-01T00:00:00Z"]),
+    ] = None
+
+
+def spec_of(wanted: JobRequest) -> JobSpec:
+    return JobSpec(
+        command=_command(wanted),
+        environment=wanted.environment,
+        queue=wanted.queue,
+        priority=wanted.priority,
+        not_before=in_utc(wanted.not_before, "/not_before"),
+        expires_at=in_utc(wanted.expires_at, "/expires_at"),
+        timeout_seconds=wanted.timeout_seconds,
+        stop_grace_seconds=wanted.stop_grace_seconds,
+        retry=_policy(wanted.retry),
+        concurrency=_limit(wanted.concurrency),
+        labels=wanted.labels,
+    )
+
+
+def _command(wanted: JobRequest) -> Command:
+    return Command(
+        script=wanted.script,
+        argv=tuple(wanted.command or ()),
+        args=tuple(wanted.args),
+        parameters={
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in wanted.parameters.items()
+        },
+    )
+
+
+def _limit(wanted: Concurrency | None) -> ConcurrencyLimit | None:
+    return None if wanted is None else ConcurrencyLimit(key=wanted.key, limit=wanted.limit)
+
+
+def _policy(wanted: Retry) -> RetryPolicy:
+    return RetryPolicy(
+        max_attempts=wanted.max_attempts,
+        delay_seconds=wanted.delay_seconds,
+        factor=wanted.factor,
+        max_delay_seconds=wanted.max_delay_seconds,
+        jitter=wanted.jitter,
+        on=tuple(Outcome(name) for name in wanted.on),
+        exit_codes=tuple(wanted.exit_codes),
+    )
+
+
+def in_utc(instant: datetime | None, pointer: str) -> datetime | None:
+    """Raises SchemaBroken: `0001-01-01T00:00+14:00` is well formed, and before the first instant of UTC."""
+    try:
+        return instant and instant.astimezone(UTC)
+    except OverflowError:
+        raise SchemaBroken("An instant is out of range.", [Place(pointer, "is out of range")]) from None

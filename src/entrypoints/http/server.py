@@ -1,0 +1,150 @@
+"""uvicorn inside the running event loop. Signals are the caller's business."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import h11
+import uvicorn
+from litestar.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from entrypoints.http.closing import EXTENSION
+
+KEEP_ALIVE_SECONDS: Final = 75
+HEAD_SECONDS: Final = 10.0
+"""200 connections that send nothing were held for ever."""
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+STOP_SECONDS: Final = 10
+
+
+class HttpServer:
+    """Serves one application on one address, from `start` until `stop`."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, head_seconds: float = HEAD_SECONDS) -> None:
+        self._app, self._host, self._port = app, host, port
+        self._head_seconds = head_seconds
+        self._closing = asyncio.Event()
+        self._server: _Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """The port, which the system has chosen if 0 was asked for. Raises OSError, for instance
+        where the address is taken.
+        """
+        listener = await _bound(self._host, self._port)
+        config = uvicorn.Config(
+            self._closing_told,
+            http=_protocol(self._head_seconds),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+        )
+        self._server = _Server(config)
+        self._serving = asyncio.create_task(self._server.serve([listener]), name="http")
+        ready = asyncio.create_task(self._server.ready.wait())
+        await asyncio.wait([ready, self._serving], return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        if self._serving.done():
+            await self._serving
+        return int(listener.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Takes nothing new, ends live streams, and lets what is being answered end, for at most
+        `STOP_SECONDS`. May be called again.
+        """
+        self._closing.set()
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            await asyncio.wait([self._serving])
+
+    async def wait(self) -> None:
+        """Until it was stopped."""
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+
+    async def _closing_told(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told: dict[str, Any] = {**scope, "extensions": {EXTENSION: self._closing}}
+        await self._app(cast("Scope", told), receive, send)
+
+
+async def serve(app: ASGIApp, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serves until it is cancelled; `ready` hears the port once connections are taken."""
+    server = HttpServer(app, host, port)
+    ready(await server.start())
+    try:
+        await server.wait()
+    finally:
+        await server.stop()
+
+
+async def _bound(host: str, port: int) -> socket.socket:
+    """Bound here, because uvicorn ends the process where the address is taken."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, _, _, _, address = found[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _protocol(head_seconds: float) -> type[H11Protocol]:
+    class Impatient(H11Protocol):
+        """Closes a connection whose request head is not there `head_seconds` after it was begun."""
+
+        head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._watch_head()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._stop_watching()
+
+        def _watch_head(self) -> None:
+            """A timer runs from the first byte of a head, or the connection, to its last byte."""
+            waiting = self.conn.their_state is h11.IDLE
+            if not waiting:
+                self._stop_watching()
+            elif self.head_timer is None:
+                self.head_timer = self.loop.call_later(head_seconds, self.transport.close)
+
+        def _stop_watching(self) -> None:
+            if self.head_timer is not None:
+                self.head_timer.cancel()
+                self.head_timer = None
+
+    return Impatient

@@ -1,0 +1,74 @@
+"""A real PostgreSQL for every test that asks for one: a fresh, migrated database each."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from os import getpid
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adapters.postgres.migrate import migrate
+from tests.embedded_server import Server
+
+TEMPLATE = f"etl_template_{getpid()}"
+NUMBERS = count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--postgres", default="embedded", help="`embedded`, or the URL of a server that may be filled with databases"
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The server of this process: each xdist worker starts its own, which ends with it."""
+    given = str(request.config.getoption("--postgres"))
+    if given != "embedded":
+        yield given
+        return
+    server = Server()
+    server.start()
+    try:
+        yield server.url
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres_server_url: str) -> Iterator[str]:
+    _execute(postgres_server_url, "CREATE DATABASE {}", TEMPLATE)
+    asyncio.run(migrate(at(postgres_server_url, TEMPLATE)))
+    yield TEMPLATE
+    _execute(postgres_server_url, "DROP DATABASE {} WITH (FORCE)", TEMPLATE)
+
+
+@pytest.fixture
+def database_url(postgres_server_url: str, _migrated_template: str) -> Iterator[str]:
+    """A database of the test's own, its schema up to date."""
+    name = f"etl_{getpid()}_{next(NUMBERS)}"
+    _execute(postgres_server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, _migrated_template)
+    yield at(postgres_server_url, name)
+    _execute(postgres_server_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def empty_database_url(postgres_server_url: str) -> Iterator[str]:
+    """A database of the test's own, with nothing in it."""
+    name = f"etl_{getpid()}_{next(NUMBERS)}"
+    _execute(postgres_server_url, "CREATE DATABASE {}", name)
+    yield at(postgres_server_url, name)
+    _execute(postgres_server_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def at(server_url: str, database: str) -> str:
+    """The same server, another database."""
+    return make_conninfo("", **{**conninfo_to_dict(server_url), "dbname": database})
+
+
+def _execute(url: str, statement: str, *names: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))

@@ -1,0 +1,164 @@
+"""Log files on a disk: who may read them, and what a crash or a stranger may leave in them."""
+
+import asyncio
+import os
+import stat
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from adapters.filesystem.log_store import FilesystemLogStore
+from domain.errors import LogNotFound
+from domain.log import LogRef, Stream
+from domain.log_index import RECORD_BYTES
+from tests.builders import CHANCE
+from tests.log_writer import LogWriter
+
+OUT, ERR = Stream.STDOUT, Stream.STDERR
+OLD = UUID("01890000-0000-7000-8000-000000000001")
+"""An id of the year 2023."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FilesystemLogStore:
+    return FilesystemLogStore(tmp_path / "logs")
+
+
+def a_log(store: FilesystemLogStore, *chunks: tuple[Stream, bytes], job_id: UUID | None = None) -> LogRef:
+    ref = LogRef(job_id=job_id or CHANCE.new_id(), fence=1)
+    writer = LogWriter(store.target(ref))
+    for second, (stream, data) in enumerate(chunks):
+        writer.write(stream, data, datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=second))
+    writer.close()
+    return ref
+
+
+async def texts(store: FilesystemLogStore, ref: LogRef) -> list[str]:
+    return [line.text for line in (await store.lines(ref, None, 100, final=True)).lines]
+
+
+def test_directories_are_for_the_owner_alone(store: FilesystemLogStore, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        target = store.target(LogRef(job_id=CHANCE.new_id(), fence=1))
+    finally:
+        os.umask(umask)
+    made = [p for p in target.parents if p.is_relative_to(tmp_path / "logs")]
+    assert len(made) == 4
+    assert {stat.S_IMODE(directory.stat().st_mode) for directory in made} == {0o700}
+
+
+async def test_a_symlink_a_fifo_and_a_directory_are_no_logs(
+    store: FilesystemLogStore, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("secret")
+    targets = [store.target(LogRef(job_id=OLD, fence=fence)) for fence in (1, 2, 3)]
+    targets[0].symlink_to(tmp_path / "secret")
+    os.mkfifo(targets[1])
+    targets[2].mkdir()
+    for fence in (1, 2, 3):
+        with pytest.raises(LogNotFound):
+            await store.size(LogRef(job_id=OLD, fence=fence))
+
+
+async def test_a_torn_record_and_a_record_without_bytes_do_not_count(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a\nb"), (ERR, b"c\n"))
+    log = store.target(ref)
+    os.truncate(log, 3)
+    assert await texts(store, ref) == ["a", "b"]
+    with log.with_suffix(".idx").open("ab") as index:
+        index.write(b"torn")
+    assert await texts(store, ref) == ["a", "b"]
+    assert await store.size(ref, ERR) == 0
+
+
+async def test_bytes_beyond_the_last_record_belong_to_the_last_run(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n"))
+    os.truncate(store.target(ref).with_suffix(".idx"), 2 * RECORD_BYTES)
+    lines = (await store.lines(ref, None, 100, final=True)).lines
+    assert [(line.number, line.text, line.stream) for line in lines] == [
+        (1, "a", OUT),
+        (2, "b", ERR),
+        (3, "c", ERR),
+    ]
+
+
+@pytest.mark.parametrize("zeros", [1, 64, 4096, 10_000])
+async def test_zeros_that_a_power_cut_left_in_the_index_do_not_count(
+    store: FilesystemLogStore, zeros: int
+) -> None:
+    ref = a_log(store, (OUT, b"a\n"), (ERR, b"b\n"))
+    with store.target(ref).with_suffix(".idx").open("ab") as index:
+        index.write(bytes(zeros))
+    assert await texts(store, ref) == ["a", "b"]
+    assert await store.size(ref, ERR) == 2
+
+
+async def test_a_record_that_cannot_be_read_joins_the_run_before(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a\n"), (OUT, b"b\n"), (OUT, b"c\n"))
+    with store.target(ref).with_suffix(".idx").open("r+b") as index:
+        index.seek(RECORD_BYTES)
+        index.write(bytes(RECORD_BYTES))
+    assert await texts(store, ref) == ["a", "b", "c"]
+
+
+async def test_a_log_without_its_index_is_stdout_of_the_time_of_the_file(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (ERR, b"a\nb"))
+    store.target(ref).with_suffix(".idx").unlink()
+    os.utime(store.target(ref), (1000, 2000))
+    lines = (await store.lines(ref, None, 100, final=True)).lines
+    assert [(line.text, line.stream) for line in lines] == [("a", OUT), ("b", OUT)]
+    assert {line.at for line in lines} == {datetime(1970, 1, 1, 0, 33, 20, tzinfo=UTC)}
+
+
+async def test_a_log_that_is_pruned_while_it_is_read_is_read_to_its_end(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"x" * 1_000_000))
+    reading = store.read(ref, 0, 1_000_000)
+    first = await anext(reading)
+    await store.prune(ref.job_id)
+    assert len(first) + sum([len(piece) async for piece in reading]) == 1_000_000
+    assert len(first) < 1_000_000
+
+
+async def test_prune_leaves_no_empty_directory_of_old_jobs(store: FilesystemLogStore, tmp_path: Path) -> None:
+    a_log(store, (OUT, b"a"), job_id=OLD)
+    other = a_log(store, (OUT, b"b"), job_id=UUID(int=OLD.int + 1))
+    await store.prune(OLD)
+    assert await store.size(other) == 1
+    await store.prune(other.job_id)
+    assert list((tmp_path / "logs").iterdir()) == []
+
+
+async def test_prune_leaves_a_young_directory_for_the_next_job(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a"))
+    await store.prune(ref.job_id)
+    assert not store.target(LogRef(job_id=ref.job_id, fence=2)).exists()
+    slice_directory = store.target(ref).parent.parent
+    await store.prune(ref.job_id)
+    assert slice_directory.is_dir()
+
+
+async def test_prune_says_what_it_cannot_delete(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a"))
+    (store.target(ref).parent / "directory").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        await store.prune(ref.job_id)
+
+
+async def test_many_waiters_share_one_thread_which_ends_after_them(store: FilesystemLogStore) -> None:
+    refs = [a_log(store, (OUT, b"a")) for _ in range(3)]
+    waits = [asyncio.create_task(store.grown(ref, 1, 0.2)) for ref in refs for _ in range(50)]
+    watching = False
+    while not all(wait.done() for wait in waits):
+        names = [thread.name for thread in threading.enumerate()]
+        watching = watching or "log-growth" in names
+        assert names.count("log-growth") <= 1
+        await asyncio.sleep(0.01)
+    assert watching
+    assert await asyncio.gather(*waits) == [False] * 150
+    async with asyncio.timeout(20):
+        while any(thread.name == "log-growth" for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)

@@ -1,0 +1,180 @@
+"""Following a log: each line once and in order, over all attempts, and the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from application.follow_log import FollowLog, LogEnd, LogEvent, Quiet
+from application.ports.notifier import JobChanged
+from domain.errors import InvalidCursor
+from domain.job import Job, JobState
+from domain.log import Line, Stream
+from tests.builders import claim_of, failed, repeatable, report_of
+from tests.unit.application.worlds import World, ref_of
+
+WAIT = 30.0
+
+
+def follow(world: World) -> FollowLog:
+    return FollowLog(world.history, world.logs, world.notifier)
+
+
+async def write(world: World, job: Job, text: str, stream: Stream = Stream.STDOUT) -> None:
+    await world.logs.write(ref_of(job), stream, text.encode())
+
+
+async def end(world: World, job: Job, *, well: bool = True) -> Job:
+    after = (await world.queue.report([report_of(job, None if well else failed())]))[0]
+    world.notifier.publish(JobChanged(job.id))
+    return after
+
+
+async def second_attempt(world: World, job: Job) -> Job:
+    """The next claim of a job that is queued again, started."""
+    assert world.held.session_id is not None
+    claimed = (await world.queue.claim(world.held.session_id, 1))[0]
+    assert claimed.id == job.id
+    await world.queue.start([claim_of(claimed)])
+    world.notifier.publish(JobChanged(job.id))
+    return claimed
+
+
+async def next_of(events: AsyncIterator[LogEvent]) -> LogEvent:
+    return await asyncio.wait_for(anext(events), WAIT)
+
+
+async def next_line(events: AsyncIterator[LogEvent]) -> Line:
+    while not isinstance(event := await next_of(events), Line):
+        pass
+    return event
+
+
+async def everything(events: AsyncIterator[LogEvent]) -> list[LogEvent]:
+    async with asyncio.timeout(WAIT):
+        return [event async for event in events]
+
+
+def texts(events: list[LogEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Line)]
+
+
+def states(events: list[LogEvent]) -> list[JobState]:
+    return [event.state for event in events if isinstance(event, Job)]
+
+
+async def failed_twice(world: World) -> Job:
+    """A job of two attempts, each of which wrote two lines."""
+    job = await world.started(retry=repeatable(2))
+    await write(world, job, "one\ntwo\n")
+    await end(world, job, well=False)
+    again = await second_attempt(world, job)
+    await write(world, again, "three\nfour\n")
+    return await end(world, again, well=False)
+
+
+async def test_a_finished_log_is_told_from_its_first_line_to_the_end(world: World) -> None:
+    job = await world.started()
+    await write(world, job, "one\ntwo\nno newline")
+    after = await end(world, job)
+    events = await everything(follow(world)(job.id))
+    assert texts(events) == ["one", "two", "no newline"]
+    assert states(events) == [JobState.SUCCEEDED]
+    assert events[-1] == LogEnd(after)
+
+
+async def test_lines_come_while_the_program_writes_them(world: World) -> None:
+    job = await world.started()
+    events = follow(world)(job.id)
+    assert isinstance(await next_of(events), Job)
+    for text in ("one", "two"):
+        await write(world, job, f"{text}\n")
+        assert (await next_line(events)).text == text
+    await write(world, job, "farewell")
+    await end(world, job)
+    rest = await everything(events)
+    assert (texts(rest), states(rest)) == (["farewell"], [JobState.SUCCEEDED])
+
+
+async def test_it_goes_on_from_one_attempt_to_the_next(world: World) -> None:
+    job = await world.started(retry=repeatable(2))
+    await write(world, job, "one\n")
+    events = follow(world)(job.id)
+    assert (await next_line(events)).text == "one"
+    await end(world, job, well=False)
+    again = await second_attempt(world, job)
+    await write(world, again, "two\n")
+    assert (await next_line(events)).text == "two"
+    await end(world, again)
+    assert isinstance((await everything(events))[-1], LogEnd)
+
+
+async def test_it_begins_with_a_job_that_still_waits_for_its_first_attempt(world: World) -> None:
+    job = await world.queued()
+    events = follow(world)(job.id)
+    first = await next_of(events)
+    assert isinstance(first, Job)
+    assert first.state is JobState.QUEUED
+    await world.begin()
+    claimed = await second_attempt(world, job)
+    await write(world, claimed, "one\n")
+    assert (await next_line(events)).text == "one"
+
+
+async def test_a_job_that_never_started_ends_without_a_line(world: World) -> None:
+    job = await world.queued()
+    await world.queue.change(job.id, lambda job: job.cancel(world.clock.now()), "alice")
+    events = await everything(follow(world)(job.id))
+    assert (texts(events), states(events)) == ([], [JobState.CANCELLED])
+
+
+async def test_from_any_cursor_the_rest_comes_without_gap_or_double(world: World) -> None:
+    job = await failed_twice(world)
+    told = [event for event in await everything(follow(world)(job.id)) if isinstance(event, Line)]
+    assert [line.text for line in told] == ["one", "two", "three", "four"]
+    for index, line in enumerate(told):
+        rest = texts(await everything(follow(world)(job.id, line.cursor)))
+        assert rest == [line.text for line in told[index + 1 :]]
+
+
+async def test_only_the_stream_that_was_asked_for_is_told(world: World) -> None:
+    job = await world.started()
+    await write(world, job, "out\n")
+    await write(world, job, "err\n", Stream.STDERR)
+    await end(world, job)
+    assert texts(await everything(follow(world)(job.id, stream=Stream.STDERR))) == ["err"]
+
+
+async def test_while_nothing_happens_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.follow_log.POLL_SECONDS", 0.01)
+    waiting, running = await world.queued(queue="night"), await world.started()
+    for job in (waiting, running):
+        events = follow(world)(job.id)
+        assert isinstance(await next_of(events), Job)
+        assert isinstance(await next_of(events), Quiet)
+
+
+async def test_a_lost_notice_delays_the_end_and_does_not_lose_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.follow_log.POLL_SECONDS", 0.01)
+    job = await world.started()
+    events = follow(world)(job.id)
+    await next_of(events)
+    await world.queue.report([report_of(job)])
+    assert isinstance((await everything(events))[-1], LogEnd)
+
+
+async def test_a_cursor_from_elsewhere_is_refused(world: World) -> None:
+    job = await world.queued()
+    with pytest.raises(InvalidCursor):
+        await next_of(follow(world)(job.id, "elsewhere"))
+
+
+async def test_a_reader_who_leaves_is_forgotten(world: World) -> None:
+    job = await world.queued()
+    events = follow(world)(job.id)
+    await next_of(events)
+    assert len(world.records.inboxes) == 1
+    await events.aclose()  # type: ignore[attr-defined] - every async generator has it
+    assert world.records.inboxes == set()
