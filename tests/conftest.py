@@ -19,8 +19,11 @@ NUMBERS = count(1)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--postgres", default="embedded", help="`embedded`, or the URL of a server that may be filled with databases"
+        "--postgres",
+        default="embedded",
+        help="`embedded`, or the URL of a server that may be filled with databases",
     )
+    parser.addoption("--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +53,9 @@ def _migrated_template(postgres_server_url: str) -> Iterator[str]:
 def database_url(postgres_server_url: str, _migrated_template: str) -> Iterator[str]:
     """A database of the test's own, its schema up to date."""
     name = f"etl_{getpid()}_{next(NUMBERS)}"
-    _execute(postgres_server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, _migrated_template)
+    _execute(
+        postgres_server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, _migrated_template
+    )
     yield at(postgres_server_url, name)
     _execute(postgres_server_url, "DROP DATABASE {} WITH (FORCE)", name)
 

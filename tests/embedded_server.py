@@ -34,7 +34,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         if self._as is not None:
             os.chown(self.directory, self._as.pw_uid, self._as.pw_gid)
-        self._run("initdb", "-D", str(self._data), "-U", "etl", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        self._run(
+            "initdb", "-D", str(self._data), "-U", "etl", "--auth=trust", "--encoding=UTF8", "--no-sync"
+        )
 
     @property
     def url(self) -> str:
@@ -101,7 +103,11 @@ class Server:
         subprocess.run([program, *arguments], check=True, capture_output=True, cwd="/", **self._user())
 
     def _user(self) -> dict[str, object]:
-        return {} if self._as is None else {"user": self._as.pw_uid, "group": self._as.pw_gid, "extra_groups": []}
+        return (
+            {}
+            if self._as is None
+            else {"user": self._as.pw_uid, "group": self._as.pw_gid, "extra_groups": []}
+        )
 
 
 def _packaged() -> Path:

@@ -20,10 +20,10 @@ STEPS = (
 
 
 def server_lock_of(directory: Path, cluster: Path) -> int:
-    """The lock that proves that no process of PostgreSQL lives here; stops those that do. For the owner alone.
+    """The lock that proves that no process of PostgreSQL lives here; stops those that do.
 
     PostgreSQL refuses to start beside a backend of a dead postmaster, which may compute on for hours before
-    it notices.
+    it notices. For the owner alone.
     """
     lock = directory / "server.lock"
     taken = locks.take(lock, 0)
@@ -44,7 +44,7 @@ def refuse_if_started_by_hand(cluster: Path) -> None:
     try:
         if process is not None and Path(process.cwd()) == cluster.resolve():
             raise DataDirectoryInUse(
-                f"A PostgreSQL that was started by hand (process {process.pid}) uses {cluster}. Stop it first."
+                f"A PostgreSQL that was started by hand (process {process.pid}) uses {cluster}."
             )
     except psutil.Error:
         return
@@ -57,7 +57,7 @@ def title(cluster: Path) -> str:
 
 
 def _stop(cluster: Path, number: int, patience: float) -> float:
-    """Signals the postmaster (it stops the others), or where it is dead each backend. Answers how long to wait."""
+    """Signals the postmaster, which stops the others, or where it is dead each backend. Answers how long to wait."""
     if not cluster.exists():
         return patience  # an initdb, which dies with its owner
     postmaster = _postmaster(cluster)

@@ -110,7 +110,8 @@ class Postmaster:
             self._failure = failure
             return None
         while process is not None and not _ended(process, TRIM_EVERY):
-            self._log.trim()
+            with suppress(OSError):  # a log that cannot be cut is no reason to stop
+                self._log.trim()
         return process.returncode if process else None
 
     def _launch(self) -> subprocess.Popen[bytes] | None:

@@ -27,12 +27,13 @@ class IndexedLog:
         if stream is None:
             return self.size
         last = self._index.run(self._index.last)
-        return last.totals[stream] + (self.size - last.offset if last.stream == stream else 0)
+        size = last.totals[stream] + (self.size - last.offset if last.stream == stream else 0)
+        return min(size, self.size)
 
     def piece(self, start: int, stop: int, stream: int | None) -> bytes:
         """Fewer at the end of the log."""
         if stream is None:
-            return self._log.bytes(start, min(stop, self.size))
+            return self._log.bytes(start, stop)
         return self._bytes_of(stream, start, stop)
 
     def page(self, after: str | None, limit: int, stream: int | None, *, final: bool) -> Page:
@@ -145,6 +146,7 @@ class IndexedLog:
     def _newline(self, start: int, stop: int, wanted: int) -> tuple[int | None, int]:
         """The wanted-th newline of the file from `stop` backwards; else None, and how many there are."""
         seen = 0
+        stop = min(stop, self.size)
         while start < stop:
             low = max(start, stop - _BLOCK)
             data = self._log.bytes(low, stop)

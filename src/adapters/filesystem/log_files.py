@@ -1,5 +1,6 @@
 """Where a log's files lie, and their bytes."""
 
+import errno
 import os
 import stat
 import time
@@ -77,7 +78,12 @@ class OpenFile:
         """Raises FileNotFoundError, also for what is no regular file."""
         # O_NONBLOCK: opening a FIFO would wait for a writer.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        self._fd = os.open(path, flags)
+        try:
+            self._fd = os.open(path, flags)
+        except OSError as error:
+            if error.errno == errno.ELOOP:  # a symlink
+                raise FileNotFoundError(path) from None
+            raise
         weakref.finalize(self, os.close, self._fd)
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
@@ -103,4 +109,6 @@ class OpenFile:
             return None
 
     def bytes(self, start: int, stop: int) -> bytes:
-        return os.pread(self._fd, max(0, stop - start), start)
+        """None beyond the size at opening."""
+        stop = min(stop, self.size)
+        return os.pread(self._fd, stop - start, start) if start < stop else b""

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +12,7 @@ from domain.attempt import Exit, Stop, Usage
 from domain.log import LogRef
 
 Program = Callable[[Launch], Awaitable[int]]
-"""Returns its exit status. SIGTERM is a cancellation: one that goes on despite of it is killed after
-its grace.
-"""
+"""Returns its exit status. SIGTERM is a cancellation, SIGKILL after the grace is a second one."""
 _LOOK_SECONDS: Final = 0.002
 
 
@@ -122,10 +119,3 @@ class MemoryProcessRunner:
         found = [p for ref, p in self._machine.attempts.items() if ref not in self._known]
         self._known.update(process.ref for process in found)
         return found
-
-
-async def stubborn(_launch: Launch) -> int:
-    """A program that ignores SIGTERM."""
-    while True:
-        with suppress(asyncio.CancelledError):
-            await asyncio.get_running_loop().create_future()

@@ -76,7 +76,6 @@ def key_scope(key: str) -> str:
     return f"key:{key}"
 
 
-
 @dataclass(frozen=True, slots=True)
 class Need:
     """A unit that a job must hold while it runs: any of scope's with a number up to `ceiling`."""

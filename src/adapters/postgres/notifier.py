@@ -71,7 +71,10 @@ class PostgresNotifier:
             yield subscription
 
     async def _for_ever(
-        self, what: str, life: Callable[[Callable[[], None]], Coroutine[Any, Any, None]], tried: Callable[[], None]
+        self,
+        what: str,
+        life: Callable[[Callable[[], None]], Coroutine[Any, Any, None]],
+        tried: Callable[[], None],
     ) -> None:
         """One connection's life after another. One line when it is lost and one when it is back."""
         failures = 0

@@ -74,7 +74,8 @@ async def submit(
     new = {row.job_id for row in inserted}
     fresh = [job for job in jobs if job.id in new]
     await add_events(
-        connection, [e for job in fresh for e in events_between(None, job, job.submitted_at, job.submitted_by)]
+        connection,
+        [e for job in fresh for e in events_between(None, job, job.submitted_at, job.submitted_by)],
     )
     if len(fresh) == len(jobs):
         return Submitted(jobs=tuple(jobs))

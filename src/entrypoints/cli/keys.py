@@ -17,7 +17,7 @@ app = App(name="keys", help="Issue, list and revoke API keys.", version_flags=[]
 def issue(
     *,
     name: str,
-    scope: Annotated[tuple[str, ...], Parameter(negative="")],
+    scope: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)],
     expires: str | None = None,
     json: Flag = False,
 ) -> None:

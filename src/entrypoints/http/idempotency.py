@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import NODEFAULT, Struct
+from msgspec.structs import FieldInfo, fields
 
 from application.ports.job_queue import Idempotency
 from domain.access import Principal
@@ -27,5 +28,17 @@ def idempotency_of(request: HttpRequest, body: Struct, by: Principal) -> Idempot
     if not _KEY.fullmatch(key):
         wrong = Place(HEADER, "is 1 to 255 visible ASCII characters")
         raise WrongParameter(f"`{HEADER}` is wrong.", [wrong])
-    meaning = type(body).__name__.encode() + msgspec.json.encode(body, order="sorted")
-    return Idempotency(owner=by.name, key=key, digest=hashlib.sha256(meaning).digest())
+    canonical = msgspec.json.encode([type(body).__name__, _meaning(body)], order="sorted")
+    return Idempotency(owner=by.name, key=key, digest=hashlib.sha256(canonical).digest())
+
+
+def _meaning(value: Any) -> Any:
+    """Without what is at its default: a member that a later version adds changes no digest."""
+    if isinstance(value, Struct):
+        given = ((field, getattr(value, field.name)) for field in fields(value))
+        return {field.encode_name: _meaning(held) for field, held in given if held != _default(field)}
+    return [_meaning(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()

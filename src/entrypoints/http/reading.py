@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import jsonschema_rs
@@ -163,7 +163,7 @@ def _parameters(query: bytes) -> Mapping[str, list[str]]:
 
 def _value(texts: list[str], kind: Any) -> Any:
     """Numbers are read as JSON reads them: `int("1_0")` is 10, and takes digits of any script."""
-    if getattr(kind, "__origin__", None) is tuple:
+    if _may_repeat(kind):
         return msgspec.convert(texts, kind)
     if len(texts) > 1:
         raise msgspec.ValidationError("is given more than once")
@@ -178,3 +178,7 @@ def _value(texts: list[str], kind: Any) -> Any:
         return msgspec.convert(texts[0], kind)
     except msgspec.ValidationError as error:
         raise msgspec.ValidationError(str(as_number or error)) from None
+
+
+def _may_repeat(kind: Any) -> bool:
+    return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind) is tuple

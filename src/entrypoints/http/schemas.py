@@ -46,7 +46,7 @@ Instant = Annotated[datetime, Meta(tz=True)]
 Seconds = Annotated[float, Meta(ge=0, le=YEAR_SECONDS)]
 
 
-class Retry(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Retry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """How often, when and after which ends the job is tried again."""
 
     max_attempts: Annotated[
@@ -65,23 +65,23 @@ class Retry(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
         float, Meta(ge=0, le=1, description="Each wait is spread by up to this share.", examples=[0.1])
     ] = 0.1
     on: Annotated[
-        list[Literal["failed", "timed_out", "lost"]],
+        tuple[Literal["failed", "timed_out", "lost"], ...],
         Meta(max_length=3, description="The outcomes that are tried again.", examples=[["failed", "lost"]]),
-    ] = ["failed", "timed_out", "lost"]
+    ] = ("failed", "timed_out", "lost")
     exit_codes: Annotated[
         list[Annotated[int, Meta(ge=1, le=255)]],
         Meta(max_length=255, description="If given, `failed` is tried again only after these exit codes."),
     ] = []
 
 
-class Concurrency(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Concurrency(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """At most `limit` jobs that name this key run at once, over all queues and workers."""
 
     key: Annotated[Key, Meta(description="What the jobs share.", examples=["warehouse:orders"])]
     limit: Annotated[int, Meta(ge=1, le=10_000, description="How many at once.", examples=[1])] = 1
 
 
-class JobRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One command to be run once to success. Exactly one of `script` and `command` is given."""
 
     script: Annotated[
@@ -145,7 +145,7 @@ class JobRequest(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only
     ] = {}
 
 
-class BatchRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+class BatchRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Many jobs: all are accepted, or none."""
 
     jobs: Annotated[
@@ -154,7 +154,7 @@ class BatchRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     ]
 
 
-class QueueRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+class QueueRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """What of a queue can be set."""
 
     slots: Annotated[
@@ -163,7 +163,7 @@ class QueueRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     ]
 
 
-class KeyRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+class KeyRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A new API key."""
 
     name: Annotated[

@@ -38,6 +38,7 @@ class HttpServer:
         listener = await _bound(self._host, self._port)
         config = uvicorn.Config(
             self._closing_told,
+            interface="asgi3",
             http=_protocol(self._head_seconds),
             ws="none",
             lifespan="on",

@@ -118,13 +118,14 @@ def test_a_job_that_was_cancelled_while_it_waited_has_no_log(fake: FakeServer, e
 
 
 def test_ctrl_c_asks_the_server_to_cancel_and_waits_for_the_end(fake: FakeServer, tmp_path: Path) -> None:
-    plays(fake, job(), stdout=b"working\nstopped\n")
+    plays(fake, job(), stdout=b"working\n")
     final = job("cancelled", reason={"code": "cancelled", "message": "Stopped."})
     cancel = f"POST /jobs/{JOB_ID}/cancel"
     fake.answers[cancel] = (202, job("running"))
 
     def when_cancelled() -> dict[str, Any]:
         fake.wait_for(cancel)
+        fake.logs[1]["stdout"] += b"stopped\n"
         return final
 
     fake.events = [("state", job("running")), line(1, "working"), ("end", when_cancelled)]

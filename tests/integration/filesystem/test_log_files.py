@@ -159,6 +159,7 @@ async def test_many_waiters_share_one_thread_which_ends_after_them(store: Filesy
         await asyncio.sleep(0.01)
     assert watching
     assert await asyncio.gather(*waits) == [False] * 150
-    async with asyncio.timeout(20):
-        while any(thread.name == "log-growth" for thread in threading.enumerate()):
-            await asyncio.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name == "log-growth":
+            await asyncio.to_thread(thread.join, 20)
+            assert not thread.is_alive()

@@ -147,7 +147,7 @@ async def test_only_the_stream_that_was_asked_for_is_told(world: World) -> None:
 
 async def test_while_nothing_happens_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("application.follow_log.POLL_SECONDS", 0.01)
-    waiting, running = await world.queued(queue="night"), await world.started()
+    running, waiting = await world.started(), await world.queued()
     for job in (waiting, running):
         events = follow(world)(job.id)
         assert isinstance(await next_of(events), Job)
@@ -176,5 +176,5 @@ async def test_a_reader_who_leaves_is_forgotten(world: World) -> None:
     events = follow(world)(job.id)
     await next_of(events)
     assert len(world.records.inboxes) == 1
-    await events.aclose()  # type: ignore[attr-defined] - every async generator has it
+    await events.aclose()  # type: ignore[attr-defined]  # async generators have it
     assert world.records.inboxes == set()

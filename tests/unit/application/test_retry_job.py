@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def retry(world: World) -> RetryJob:
     return RetryJob(world.queue, world.history, world.notifier, world.clock, world.chance)
 
 
-async def ended(world: World, **spec: object) -> Job:
+async def ended(world: World, **spec: Any) -> Job:
     job = await world.started(**spec)
     return (await world.queue.report([report_of(job, failed())]))[0]
 

@@ -1,6 +1,7 @@
 """One installation in memory, with the controls that tests of the use cases need."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from adapters.memory.access_store import MemoryAccessStore
@@ -64,12 +65,12 @@ class World:
     async def job(self, job_id: UUID) -> Job:
         return await self.history.get(job_id)
 
-    async def queued(self, **spec: object) -> Job:
+    async def queued(self, **spec: Any) -> Job:
         """A job that waits in the queue."""
         submitted = await self.queue.submit([a_job(at=self.clock.now(), **spec)])
         return submitted.jobs[0]
 
-    async def claimed(self, **spec: object) -> Job:
+    async def claimed(self, **spec: Any) -> Job:
         """The same, claimed by the worker, whose session has begun."""
         if self.held.session_id is None:
             await self.begin()
@@ -79,7 +80,7 @@ class World:
         assert [each.id for each in claimed] == [job.id]
         return claimed[0]
 
-    async def started(self, **spec: object) -> Job:
+    async def started(self, **spec: Any) -> Job:
         job = await self.claimed(**spec)
         await self.queue.start([claim_of(job)])
         return await self.job(job.id)

@@ -1,0 +1,178 @@
+"""The HTTP API on the memory adapters, with a worker's controls, and a client that holds it to its document."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jsonschema_rs
+import msgspec
+
+from adapters.memory.access_store import MemoryAccessStore
+from adapters.memory.job_history import MemoryJobHistory
+from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.log_store import MemoryLogStore
+from adapters.memory.notifier import MemoryNotifier
+from adapters.memory.records import Records
+from adapters.memory.script_catalog import MemoryScriptCatalog
+from adapters.memory.worker_registry import MemoryWorkerRegistry
+from adapters.system.clock import SystemChance, SystemClock
+from application.authenticate import Authenticate
+from application.cancel_job import CancelJob
+from application.check_health import CheckHealth
+from application.follow_log import FollowLog
+from application.manage_keys import IssueKey, ListKeys, RevokeKey
+from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
+from application.manage_workers import DrainWorker, ListWorkers
+from application.ports.notifier import JobChanged
+from application.read_jobs import (
+    AwaitJob,
+    ExplainJob,
+    FindJobs,
+    ListAttempts,
+    ListEvents,
+    ListJobs,
+    ReadJob,
+)
+from application.read_log import FindLog, ReadLogBytes, ReadLogLines
+from application.retry_job import RetryJob
+from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
+from domain.access import Scope, digest_of
+from domain.attempt import Ending
+from domain.job import Job
+from domain.log import LogRef, Stream
+from entrypoints.http.app import HttpConfig, UseCases, create_app, routes_of
+from entrypoints.http.openapi import document_of
+from tests.builders import TERMS, a_key, a_worker, claim_of, report_of, succeeded
+
+CHANCE = SystemChance()
+RULES = SubmitRules(timeout_seconds=3600.0, stop_grace_seconds=10.0, allow_commands=True)
+
+
+class Api:
+    """One installation in memory behind the HTTP edge."""
+
+    def __init__(self, rules: SubmitRules = RULES) -> None:
+        self.records, self.clock = Records(), SystemClock()
+        self.queue = MemoryJobQueue(self.records, self.clock, CHANCE)
+        self.history = MemoryJobHistory(self.records, self.clock)
+        self.registry = MemoryWorkerRegistry(self.records, self.clock)
+        self.access = MemoryAccessStore(self.records)
+        self.notifier = MemoryNotifier(self.records)
+        self.logs = MemoryLogStore()
+        self.scripts = MemoryScriptCatalog("load.py")
+        self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.worker = a_worker()
+        self.rules = rules
+
+    async def key(self, *scopes: Scope, name: str = "alice") -> str:
+        """The secret of a new key."""
+        secret = f"etl_{CHANCE.secret()}"
+        await self.access.add(a_key(secret, name=name, scopes=frozenset(scopes), digest=digest_of(secret)))
+        return secret
+
+    def app(self, config: HttpConfig | None = None) -> Any:
+        return create_app(self.use_cases(), config or HttpConfig())
+
+    async def client(self, *scopes: Scope, config: HttpConfig | None = None, **headers: str) -> httpx.AsyncClient:
+        """A client with a key of these scopes. Each answer is held against the OpenAPI document."""
+        if scopes:
+            headers = {"Authorization": f"Bearer {await self.key(*scopes)}", **headers}
+        document = document_of(routes_of(self.use_cases(), HttpConfig()))
+        transport = httpx.ASGITransport(self.app(config), raise_app_exceptions=False)
+        return httpx.AsyncClient(
+            transport=transport,
+            base_url="http://localhost",
+            headers=headers,
+            event_hooks={"response": [Documented(document)]},
+        )
+
+    async def start(self, job_id: UUID | str) -> Job:
+        """A worker claims and starts this job."""
+        if self.worker.id not in self.records.sessions:
+            await self.registry.join(self.worker, TERMS)
+        claimed = {job.id: job for job in await self.queue.claim(self.worker.id, 100)}
+        job = claimed[UUID(str(job_id))]
+        await self.queue.start([claim_of(job)])
+        self.notifier.publish(JobChanged(job.id))
+        return await self.history.get(job.id)
+
+    async def end(self, job: Job, ending: Ending | None = None) -> Job:
+        await self.queue.report([report_of(job, ending or succeeded())])
+        self.notifier.publish(JobChanged(job.id))
+        return await self.history.get(job.id)
+
+    async def write(self, job: Job, data: bytes, stream: Stream = Stream.STDOUT) -> None:
+        await self.logs.write(LogRef(job_id=job.id, fence=job.fence), stream, data)
+
+    def use_cases(self) -> UseCases:
+        submit = SubmitJobs(self.queue, self.scripts, self.notifier, self.clock, CHANCE, self.rules)
+        return UseCases(
+            authenticate=Authenticate(self.access, self.clock),
+            submit_jobs=submit,
+            submit_batch=SubmitBatch(submit),
+            cancel_job=CancelJob(self.queue, self.notifier, self.clock),
+            retry_job=RetryJob(self.queue, self.history, self.notifier, self.clock, CHANCE),
+            read_job=ReadJob(self.history),
+            explain_job=ExplainJob(self.history, self.clock),
+            await_job=AwaitJob(self.history, self.notifier, self.clock),
+            list_jobs=ListJobs(self.history),
+            find_jobs=FindJobs(self.history),
+            list_attempts=ListAttempts(self.history),
+            list_events=ListEvents(self.history),
+            find_log=FindLog(self.history),
+            read_log_bytes=ReadLogBytes(self.logs),
+            read_log_lines=ReadLogLines(self.logs),
+            follow_log=FollowLog(self.history, self.logs, self.notifier),
+            list_queues=ListQueues(self.queue),
+            pause_queue=PauseQueue(self.queue),
+            resume_queue=ResumeQueue(self.queue, self.notifier),
+            limit_queue=LimitQueue(self.queue, self.notifier),
+            list_workers=ListWorkers(self.registry),
+            drain_worker=DrainWorker(self.registry),
+            issue_key=IssueKey(self.access, self.clock, CHANCE),
+            list_keys=ListKeys(self.access),
+            revoke_key=RevokeKey(self.access, self.clock),
+            check_health=CheckHealth(self.checks),
+        )
+
+
+@dataclass
+class Documented:
+    """Fails where an answer is not in the document: its status, its media type, or its shape."""
+
+    document: dict[str, Any]
+    seen: set[tuple[str, int]] = field(default_factory=set)
+
+    async def __call__(self, response: httpx.Response) -> None:
+        await response.aread()
+        described = self._operation(response.request)
+        if described is None:
+            assert response.status_code in {204, 400, 403, 404, 405}, response.text
+            return
+        answers = described["responses"]
+        assert str(response.status_code) in answers, (response.request.url, response.status_code, response.text)
+        content = answers[str(response.status_code)].get("content", {})
+        if response.content or content:
+            self._fits(response, content)
+
+    def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
+        parts = request.url.path.split("/")
+        for path, methods in self.document["paths"].items():
+            steps = path.split("/")
+            if len(steps) == len(parts) and all(s == p or s.startswith("{") for s, p in zip(steps, parts, strict=True)):
+                if request.method.lower() in methods:
+                    return dict(methods[request.method.lower()])
+        return None
+
+    def _fits(self, response: httpx.Response, content: dict[str, Any]) -> None:
+        media = response.headers["content-type"].partition(";")[0]
+        assert media in content or "*/*" in content, (response.request.url, media, list(content))
+        schema = content.get(media, {}).get("schema", {})
+        if media.endswith("json") and schema:
+            self.validator(schema).validate(msgspec.json.decode(response.content))
+
+    def validator(self, schema: dict[str, Any]) -> jsonschema_rs.Validator:
+        whole = {**schema, "components": self.document["components"]}
+        return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)

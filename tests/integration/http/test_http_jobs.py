@@ -1,0 +1,317 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from domain.access import Scope
+from domain.job import JobState
+from tests.builders import failed
+from tests.integration.http.api import RULES, Api
+
+JOBS = "/api/v1/jobs"
+FULL = {
+    "script": "load.py",
+    "args": ["--verbose", "ä"],
+    "parameters": {"period": "2026-01", "full": True, "region": ["eu", "us"], "none": None, "share": 0.5},
+    "environment": {"REGION": "eu", "DB_PASSWORD": "hunter2"},
+    "queue": "nightly",
+    "priority": 7,
+    "not_before": "2030-01-01T05:00:00+01:00",
+    "expires_at": "2030-01-02T00:00:00Z",
+    "timeout_seconds": 60.5,
+    "stop_grace_seconds": 0,
+    "retry": {"max_attempts": 3, "delay_seconds": 1, "factor": 1.5, "jitter": 0, "on": ["lost"], "exit_codes": [75]},
+    "concurrency": {"key": "warehouse", "limit": 2},
+    "labels": {"team": "finance"},
+}
+
+
+async def submitted(client: httpx.AsyncClient, **request: object) -> dict[str, object]:
+    answer = await client.post(JOBS, json={"script": "load.py", **request})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+async def test_a_full_request_comes_back_as_accepted_with_secrets_masked(admin: httpx.AsyncClient) -> None:
+    answer = await admin.post(JOBS, json=FULL)
+    job = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"{JOBS}/{job['id']}"
+    assert UUID(job["id"]).version == 7
+    assert job["environment"] == {"REGION": "eu", "DB_PASSWORD": "***"}
+    assert job["not_before"] == "2030-01-01T04:00:00Z"
+    assert job["state"] == "queued"
+    assert job["submitted_by"] == "alice"
+    assert job["retry"] == {**FULL["retry"], "max_delay_seconds": 3600.0}  # type: ignore[dict-item]
+    same = ("script", "args", "parameters", "queue", "priority", "expires_at", "concurrency", "labels")
+    assert {name: job[name] for name in same} == {name: FULL[name] for name in same}
+    assert (await admin.get(answer.headers["location"])).json()["id"] == job["id"]
+
+
+async def test_defaults_are_filled_in(admin: httpx.AsyncClient) -> None:
+    job = await submitted(admin)
+    assert (job["queue"], job["priority"], job["timeout_seconds"], job["stop_grace_seconds"]) == ("default", 0, 3600, 10)
+
+
+async def test_a_command_needs_its_own_scope(api: Api) -> None:
+    client = await api.client(Scope.JOBS_SUBMIT)
+    answer = await client.post(JOBS, json={"command": ["true"]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "missing-scope")
+    assert "jobs:command" in answer.json()["detail"]
+    client = await api.client(Scope.JOBS_COMMAND)
+    assert (await client.post(JOBS, json={"command": ["true", "x"]})).json()["command"] == ["true", "x"]
+    assert (await client.post(JOBS, json={"script": "load.py"})).status_code == 403
+
+
+async def test_a_command_is_refused_where_commands_are_off() -> None:
+    api = Api(rules=type(RULES)(timeout_seconds=1, stop_grace_seconds=1, allow_commands=False))
+    client = await api.client(Scope.ADMIN)
+    answer = await client.post(JOBS, json={"command": ["true"]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "commands-not-allowed")
+
+
+async def test_an_unknown_script_and_one_outside_are_422(admin: httpx.AsyncClient) -> None:
+    for script in ("no.py", "../../etc/passwd", "/etc/passwd", "a\0b"):
+        answer = await admin.post(JOBS, json={"script": script})
+        assert answer.status_code == 422, script
+        assert "/etc" not in answer.json()["title"]
+
+
+async def test_what_can_never_run_is_422_and_names_every_place(admin: httpx.AsyncClient) -> None:
+    wrong = {"script": "load.py", "command": ["x"], "environment": {"LD_PRELOAD": "x", "ETL_X": "y"}, "args": ["\0"]}
+    answer = await admin.post(JOBS, json=wrong)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-job")
+    pointers = {error["pointer"] for error in answer.json()["errors"]}
+    assert {"/script", "/environment/LD_PRELOAD", "/environment/ETL_X", "/args/0"} <= pointers
+
+
+# -- idempotency -----------------------------------------------------------------------------------
+
+
+async def test_the_same_key_and_meaning_replays_and_another_body_is_422(admin: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "nightly-2026-01"}
+    first = await admin.post(JOBS, json={"script": "load.py", "priority": 1}, headers=key)
+    assert "idempotency-replayed" not in first.headers
+    again = await admin.post(
+        JOBS,
+        content=b'{ "priority": 1, "script": "load.py", "args": [] }',
+        headers={**key, "Content-Type": "application/json"},
+    )
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["location"] == first.headers["location"]
+    other = await admin.post(JOBS, json={"script": "load.py", "priority": 2}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+    assert len((await admin.get(JOBS)).json()["items"]) == 1
+
+
+async def test_a_key_is_its_owners_own(api: Api) -> None:
+    headers = {"Idempotency-Key": "same"}
+    ids = set()
+    for name in ("alice", "bob"):
+        client = await api.client(Authorization=f"Bearer {await api.key(Scope.ADMIN, name=name)}")
+        ids.add((await client.post(JOBS, json={"script": "load.py"}, headers=headers)).json()["id"])
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "with space", "ümlaut"])
+async def test_a_key_of_another_form_is_400(admin: httpx.AsyncClient, key: str) -> None:
+    headers = {"Idempotency-Key": key.encode()}
+    answer = await admin.post(JOBS, json={"script": "load.py"}, headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["pointer"] == "Idempotency-Key"
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+async def test_a_batch_is_accepted_as_a_whole_and_replayed_as_a_whole(admin: httpx.AsyncClient) -> None:
+    batch = {"jobs": [{"script": "load.py", "priority": n} for n in range(3)]}
+    first = await admin.post(f"{JOBS}/batch", json=batch, headers={"Idempotency-Key": "b"})
+    again = await admin.post(f"{JOBS}/batch", json=batch, headers={"Idempotency-Key": "b"})
+    assert first.status_code == again.status_code == 201
+    assert [job["priority"] for job in first.json()["jobs"]] == [0, 1, 2]
+    assert again.json() == first.json()
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+async def test_one_wrong_job_refuses_the_batch_and_is_named(admin: httpx.AsyncClient) -> None:
+    batch = {"jobs": [{"script": "load.py"}, {"script": "load.py", "command": ["x"]}]}
+    answer = await admin.post(f"{JOBS}/batch", json=batch)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/jobs/1/script"
+    assert (await admin.get(JOBS)).json()["items"] == []
+
+
+async def test_a_batch_has_1_to_1000_jobs(admin: httpx.AsyncClient) -> None:
+    for count, status in ((0, 400), (1000, 201), (1001, 400)):
+        answer = await admin.post(f"{JOBS}/batch", json={"jobs": [{"script": "load.py"}] * count})
+        assert answer.status_code == status
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+async def test_pages_give_each_job_once_newest_first(admin: httpx.AsyncClient) -> None:
+    ids = [(await submitted(admin))["id"] for _ in range(7)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        params = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
+        page = (await admin.get(JOBS, params=params)).json()
+        seen += [job["id"] for job in page["items"]]
+        cursor = page["next_cursor"]
+        await submitted(admin)  # newer ones never shift a page
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+
+
+async def test_filters_select(admin: httpx.AsyncClient) -> None:
+    a = await submitted(admin, queue="a", labels={"team": "x:y", "env": "prod"})
+    b = await submitted(admin, queue="b")
+    await admin.post(f"{JOBS}/{b['id']}/cancel")
+
+    async def ids(*params: tuple[str, str]) -> list[str]:
+        answer = await admin.get(JOBS, params=list(params))
+        assert answer.status_code == 200, answer.text
+        return [job["id"] for job in answer.json()["items"]]
+
+    assert await ids(("queue", "a")) == [a["id"]]
+    assert await ids(("state", "cancelled")) == [b["id"]]
+    assert await ids(("state", "cancelled"), ("state", "queued")) == [b["id"], a["id"]]
+    assert await ids(("label", "team:x:y"), ("label", "env:prod")) == [a["id"]]
+    assert await ids(("label", "team:x:y"), ("label", "env:test")) == []
+    assert await ids(("script", "load.py"), ("queue", "b")) == [b["id"]]
+    future = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    assert await ids(("submitted_after", future)) == []
+    assert len(await ids(("submitted_before", future))) == 2
+
+
+async def test_a_short_id_finds_the_job_it_begins(admin: httpx.AsyncClient) -> None:
+    job = await submitted(admin)
+    found = (await admin.get(JOBS, params={"id_prefix": str(job["id"])[:30], "limit": "2"})).json()
+    assert job["id"] in [item["id"] for item in found["items"]]
+    assert (await admin.get(JOBS, params={"id_prefix": "abc", "queue": "a"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=201", "limit=1_0", "limit=%D9%A1", "limit=1&limit=2", "limit=", "limit=nan", "state=done",
+     "colour=red", "submitted_after=yesterday", "submitted_after=5", "submitted_after=2026-01-01T00:00:00",
+     "label=nocolon", "queue=a%00b", "queue=default%0A", "id_prefix=XYZ", "limit=%ff",
+     "submitted_before=0001-01-01T00:00:00%2B14:00"],
+)  # fmt: skip
+async def test_a_wrong_parameter_is_400_and_named(admin: httpx.AsyncClient, query: str) -> None:
+    answer = await admin.get(f"{JOBS}?{query}")
+    assert answer.status_code == 400, answer.text
+    if query != "limit=%ff":
+        assert answer.json()["errors"][0]["pointer"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("cursor", ["!!", "abc", "x" * 200, "AAAA"])
+async def test_a_made_up_cursor_is_422(admin: httpx.AsyncClient, cursor: str) -> None:
+    answer = await admin.get(JOBS, params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-cursor")
+
+
+async def test_an_etag_saves_the_body_until_the_job_changes(admin: httpx.AsyncClient) -> None:
+    url = f"{JOBS}/{(await submitted(admin))['id']}"
+    first = await admin.get(url)
+    assert first.json()["waiting_for"] == "No live worker serves queue 'default'."
+    for tag in (first.headers["etag"], f'"other", W/{first.headers["etag"]}', "*"):
+        same = await admin.get(url, headers={"If-None-Match": tag})
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", first.headers["etag"])
+    await admin.post(f"{url}/cancel")
+    assert (await admin.get(url, headers={"If-None-Match": first.headers["etag"]})).status_code == 200
+
+
+async def test_waiting_answers_as_soon_as_the_job_is_final(api: Api, admin: httpx.AsyncClient) -> None:
+    job = await api.start(str((await submitted(admin))["id"]))
+    assert (await admin.get(f"{JOBS}/{job.id}", params={"wait": "0.05"})).json()["state"] == "running"
+
+    async def end_when_somebody_waits() -> None:
+        while not api.records.inboxes:
+            await asyncio.sleep(0.005)
+        await api.end(job)
+
+    ending = asyncio.create_task(end_when_somebody_waits())
+    answer = await admin.get(f"{JOBS}/{job.id}", params={"wait": "60"})
+    await ending
+    assert answer.json()["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "nan", "inf", "soon"])
+async def test_nobody_waits_for_longer_than_a_minute(admin: httpx.AsyncClient, wait: str) -> None:
+    assert (await admin.get(f"{JOBS}/{(await submitted(admin))['id']}?wait={wait}")).status_code == 400
+
+
+@pytest.mark.parametrize("form", ["{%s}", "urn:uuid:%s", "upper", "nohyphens", "%s%%0A", "1_0", "10**30", "%%2f..%%2f%s"])
+async def test_an_id_has_one_form_and_anything_else_is_404(admin: httpx.AsyncClient, form: str) -> None:
+    job_id = str((await submitted(admin))["id"])
+    forms = {"upper": job_id.upper(), "nohyphens": job_id.replace("-", "")}
+    text = forms.get(form) or (form % job_id if "%s" in form else form)
+    answer = await admin.get(f"{JOBS}/{text}")
+    assert answer.status_code == 404, answer.text
+    assert answer.json()["code"] in {"job-not-found", "route-not-found"}
+
+
+@pytest.mark.parametrize(
+    ("method", "tail"),
+    [("GET", ""), ("GET", "/attempts"), ("GET", "/events"), ("GET", "/log"), ("GET", "/log/stream"),
+     ("POST", "/cancel"), ("POST", "/retry")],
+)  # fmt: skip
+async def test_a_job_that_is_not_there_is_404(admin: httpx.AsyncClient, method: str, tail: str) -> None:
+    answer = await admin.request(method, f"{JOBS}/019a0000-0000-7000-8000-000000000000{tail}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "job-not-found")
+
+
+async def test_attempts_and_events_tell_what_happened_newest_first(api: Api, admin: httpx.AsyncClient) -> None:
+    retry = {"max_attempts": 2, "delay_seconds": 0, "jitter": 0}
+    job_id = str((await submitted(admin, retry=retry))["id"])
+    await api.end(await api.start(job_id), failed(3))
+    await api.end(await api.start(job_id))
+    attempts = (await admin.get(f"{JOBS}/{job_id}/attempts")).json()
+    assert [(a["number"], a["outcome"]) for a in attempts["items"]] == [(2, "succeeded"), (1, "failed")]
+    assert attempts["items"][1]["reason"]["exit_code"] == 3
+    events = (await admin.get(f"{JOBS}/{job_id}/events")).json()["items"]
+    assert [e["kind"] for e in events][::-1][:4] == ["submitted", "claimed", "started", "retry_planned"]
+    assert events[0]["kind"] == "succeeded"
+    first = (await admin.get(f"{JOBS}/{job_id}/events", params={"limit": "2"})).json()
+    rest = await admin.get(f"{JOBS}/{job_id}/events", params={"limit": "200", "cursor": first["next_cursor"]})
+    assert first["items"] + rest.json()["items"] == events
+
+
+# -- changing --------------------------------------------------------------------------------------
+
+
+async def test_cancel_is_200_queued_202_running_200_again_and_409_ended(api: Api, admin: httpx.AsyncClient) -> None:
+    queued = f"{JOBS}/{(await submitted(admin, priority=-1))['id']}"
+    running = await api.start((await admin.get(JOBS)).json()["items"][0]["id"])
+    asked = await admin.post(f"{JOBS}/{running.id}/cancel")
+    assert (asked.status_code, asked.json()["state"]) == (202, "running")
+    assert asked.json()["cancel_requested_at"]
+    other = f"{JOBS}/{(await submitted(admin))['id']}"
+    for _ in range(2):
+        answer = await admin.post(f"{other}/cancel")
+        assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    ended = await api.start((await submitted(admin))["id"])  # type: ignore[arg-type]
+    await api.end(ended)
+    answer = await admin.post(f"{JOBS}/{ended.id}/cancel")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job-is-final")
+    assert queued.endswith(str(running.id))
+
+
+async def test_retry_makes_a_new_job_of_a_final_one_only(api: Api, admin: httpx.AsyncClient) -> None:
+    url = f"{JOBS}/{(await submitted(admin, labels={'a': 'b'}))['id']}"
+    answer = await admin.post(f"{url}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (409, "job-is-not-final")
+    await admin.post(f"{url}/cancel")
+    again = await admin.post(f"{url}/retry")
+    assert again.status_code == 201
+    assert again.json()["retry_of"] == url.rpartition("/")[2]
+    assert again.json()["labels"] == {"a": "b"}
+    assert again.headers["location"] == f"{JOBS}/{again.json()['id']}"
+    assert (await api.history.get(UUID(again.json()["id"]))).state is JobState.QUEUED

@@ -1,0 +1,62 @@
+import pytest
+
+from application.claim_jobs import ClaimJobs
+from application.held_attempts import HeldAttempts
+from domain.worker import LeaseTerms
+from tests.unit.application.worlds import World
+
+
+def test_a_taken_slot_is_not_free_and_a_freed_one_wakes_the_claim() -> None:
+    held = HeldAttempts(2, LeaseTerms())
+    held.take_slot()
+    assert (held.free, held.taken, held.wake.is_set()) == (1, 1, False)
+    held.free_slot()
+    assert (held.free, held.taken, held.wake.is_set()) == (2, 0, True)
+
+
+def test_an_adopted_attempt_takes_a_slot_past_the_limit_and_leaves_none_free() -> None:
+    held = HeldAttempts(1, LeaseTerms())
+    held.take_slot()
+    held.take_slot()
+    assert (held.free, held.taken) == (0, 2)
+
+
+def test_a_deadline_lies_a_margin_before_the_end_of_the_lease() -> None:
+    held = HeldAttempts(1, LeaseTerms(seconds=60, last_seconds=900, margin_seconds=10))
+    held.renewed_at = 1000.0
+    assert held.deadline(is_last_attempt=False) == 1050.0
+    assert held.deadline(is_last_attempt=True) == 1890.0
+
+
+async def test_stop_reaches_the_attempt_of_its_job_alone(world: World) -> None:
+    one, other = world.holds(await world.started()), world.holds(await world.started())
+    with world.held.holding(one.held), world.held.holding(other.held):
+        world.held.stop(one.held.claim.job_id)
+    assert (one.process.stops, other.process.stops) == (1, 0)
+    world.held.stop(one.held.claim.job_id)
+    assert one.process.stops == 1
+
+
+async def test_an_attempt_that_failed_within_the_worker_is_held_no_more(world: World) -> None:
+    holds = world.holds(await world.started())
+    with pytest.raises(ZeroDivisionError), world.held.holding(holds.held):
+        raise ZeroDivisionError
+    assert world.held.all() == ()
+
+
+async def test_a_worker_claims_as_many_jobs_as_it_has_free_slots(world: World) -> None:
+    await world.begin()
+    for _ in range(6):
+        await world.queued()
+    world.held.take_slot()
+    assert len(await ClaimJobs(world.queue, world.held)()) == 3
+
+
+@pytest.mark.parametrize("why", ["no session", "no free slot"])
+async def test_a_worker_without_a_session_or_a_slot_claims_nothing(world: World, why: str) -> None:
+    await world.queued()
+    if why == "no free slot":
+        await world.begin()
+        for _ in range(4):
+            world.held.take_slot()
+    assert await ClaimJobs(world.queue, world.held)() == ()

@@ -1,0 +1,65 @@
+from uuid import UUID
+
+import pytest
+
+from application.read_log import FindLog, Position, ReadLogBytes, ReadLogLines
+from domain.errors import AttemptNotFound, InvalidCursor, JobNotFound
+from domain.log import Stream
+from tests.builders import failed, repeatable, report_of
+from tests.unit.application.worlds import World, ref_of
+
+
+@pytest.mark.parametrize("position", [Position(), Position(3), Position(12, "5.0")])
+def test_a_position_reads_back_what_it_wrote(position: Position) -> None:
+    assert Position.parse(str(position)) == position
+
+
+@pytest.mark.parametrize("text", ["", "1", "x.1", "-1.2", "\u0661.2", "1234567890.1", " 1.2"])
+def test_a_cursor_from_elsewhere_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCursor):
+        Position.parse(text)
+
+
+async def test_the_latest_attempt_is_meant_unless_one_is_named(world: World) -> None:
+    first = await world.started(retry=repeatable(2))
+    await world.queue.report([report_of(first, failed())])
+    assert world.held.session_id is not None
+    second = (await world.queue.claim(world.held.session_id, 1))[0]
+    find = FindLog(world.history)
+    assert ((await find(first.id)).ref, (await find(first.id)).complete) == (ref_of(second), False)
+    assert (await find(first.id, attempt=1)).ref == (await find(first.id, fence=1)).ref == ref_of(first)
+    assert (await find(first.id, attempt=1)).complete
+
+
+async def test_an_attempt_that_is_not_there_is_not_found(world: World) -> None:
+    job = await world.queued()
+    with pytest.raises(AttemptNotFound):
+        await FindLog(world.history)(job.id)
+    with pytest.raises(JobNotFound):
+        await FindLog(world.history)(UUID(int=7))
+
+
+async def test_an_attempt_that_has_not_written_has_an_empty_log(world: World) -> None:
+    log = await FindLog(world.history)((await world.started()).id)
+    page = await ReadLogLines(world.logs)(log, Position(), 10)
+    assert (page.lines, page.size) == ((), 0)
+    assert Position.parse(page.cursor) == Position(log.ref.fence)
+    read = ReadLogBytes(world.logs)
+    assert (await read.size(log.ref), await read.tail(log.ref, 5)) == (0, 0)
+
+
+async def test_pages_of_lines_follow_each_other_by_cursor(world: World) -> None:
+    job = await world.started()
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"one\ntwo\nthree\n")
+    log, read = await FindLog(world.history)(job.id), ReadLogLines(world.logs)
+    first = await read(log, Position(), 2)
+    second = await read(log, Position.parse(first.cursor), 2)
+    assert [line.text for line in (*first.lines, *second.lines)] == ["one", "two", "three"]
+
+
+async def test_the_tail_begins_at_the_last_lines(world: World) -> None:
+    job = await world.started()
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"one\ntwo\nthree\n")
+    read = ReadLogBytes(world.logs)
+    start, size = await read.tail(ref_of(job), 2), await read.size(ref_of(job))
+    assert b"".join([piece async for piece in read(ref_of(job), start, size)]) == b"two\nthree\n"
