@@ -23,7 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="`embedded`, or the URL of a server that may be filled with databases",
     )
-    parser.addoption("--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one")
+    parser.addoption(
+        "--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 START_SECONDS: Final = 60
 PR_SET_PDEATHSIG: Final = 1
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self) -> None:
         # A short path: a socket's name has room for 107 bytes.
-        self.directory = Path(tempfile.mkdtemp(prefix="etlpg-", dir="/tmp"))  # noqa: S108 - private, mode 0700
+        self.directory = Path(tempfile.mkdtemp(prefix="etlpg-", dir="/tmp"))
         self._as = _unprivileged()
         self._programs = self._usable(_packaged())
         self._process: subprocess.Popen[bytes] | None = None
@@ -48,12 +48,18 @@ class Server:
 
     def start(self) -> None:
         settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        argv = [self._programs / "postgres", "-D", self._data, "-k", self.directory, *settings]
+        argv = [str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.directory), *settings]
         log = (self.directory / "log").open("ab")
         with log:
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **self._user()
-            )  # fmt: skip
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - tests start servers before they have threads
+                **self._user(),
+            )
         self._wait_until_ready()
 
     def kill(self) -> None:
@@ -71,7 +77,7 @@ class Server:
 
     def _wait_until_ready(self) -> None:
         end = time.monotonic() + START_SECONDS
-        ready = [self._programs / "pg_isready", "-q", "-h", self.directory]
+        ready = [str(self._programs / "pg_isready"), "-q", "-h", str(self.directory)]
         while subprocess.run(ready, check=False).returncode:
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > end:
@@ -100,14 +106,12 @@ class Server:
         self._call(self._programs / program, *arguments)
 
     def _call(self, program: Path, *arguments: str) -> None:
-        subprocess.run([program, *arguments], check=True, capture_output=True, cwd="/", **self._user())
+        subprocess.run([str(program), *arguments], check=True, capture_output=True, cwd="/", **self._user())
 
-    def _user(self) -> dict[str, object]:
-        return (
-            {}
-            if self._as is None
-            else {"user": self._as.pw_uid, "group": self._as.pw_gid, "extra_groups": []}
-        )
+    def _user(self) -> dict[str, Any]:
+        if self._as is None:
+            return {}
+        return {"user": self._as.pw_uid, "group": self._as.pw_gid, "extra_groups": []}
 
 
 def _packaged() -> Path:

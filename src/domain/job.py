@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.attempt import Ending, Outcome, Reason, Usage
 from domain.command import Command, environment_faults
 from domain.errors import IllegalTransition, InvalidJob, JobIsFinal, JobIsNotFinal, Place
-from domain.policy import ConcurrencyLimit, RetryPolicy
+from domain.policy import YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
 
 
 class JobState(StrEnum):
@@ -88,10 +88,11 @@ class JobSpec:
             yield Place("/priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")
         if self.not_before and self.expires_at and self.expires_at <= self.not_before:
             yield Place("/expires_at", "is not after `not_before`, so the job would never run")
-        if self.timeout_seconds is not None and self.timeout_seconds <= 0:
-            yield Place("/timeout_seconds", "must be more than 0")
-        if self.stop_grace_seconds is not None and self.stop_grace_seconds < 0:
-            yield Place("/stop_grace_seconds", "must not be negative")
+        # Written so that NaN, which compares as false with everything, is a fault too.
+        if self.timeout_seconds is not None and not 0 < self.timeout_seconds <= YEAR_SECONDS:
+            yield Place("/timeout_seconds", f"must be more than 0 and at most {YEAR_SECONDS}")
+        if self.stop_grace_seconds is not None and not 0 <= self.stop_grace_seconds <= YEAR_SECONDS:
+            yield Place("/stop_grace_seconds", f"must be from 0 to {YEAR_SECONDS}")
         if self.concurrency and self.concurrency.limit < 1:
             yield Place("/concurrency/limit", "must be 1 or more")
         if len(self.labels) > MAX_LABELS:

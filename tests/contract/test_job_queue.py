@@ -78,13 +78,17 @@ async def test_submitting_nothing_is_answered_with_nothing(kernel: Kernel) -> No
     assert (await kernel.queue.submit([])).jobs == ()
 
 
-async def test_the_same_jobs_submitted_again_after_a_lost_answer_exist_once(kernel: Kernel) -> None:
-    batch = jobs(2)
+async def test_the_same_jobs_submitted_again_after_a_lost_answer_exist_once_and_as_they_stand(
+    kernel: Kernel,
+) -> None:
+    worker = await join(kernel)
+    first, second = batch = jobs(2)
     await kernel.queue.submit(batch)
+    claimed = await claim_one(kernel, worker)
     again = await kernel.queue.submit(batch)
-    assert again.jobs == tuple(batch)
+    assert again.jobs == (claimed, second)
     assert len(await stored(kernel)) == 2
-    assert len(await kernel.history.events(batch[0].id)) == 1
+    assert len(await kernel.history.events(first.id)) == 2
 
 
 async def test_the_same_idempotency_key_and_digest_return_the_first_jobs_as_they_stand(
@@ -577,6 +581,19 @@ async def test_a_report_under_an_old_fence_is_left_out_and_changes_nothing(kerne
     assert await kernel.history.get(new.id) == new
 
 
+async def test_the_report_of_an_earlier_attempt_again_is_left_out_even_if_a_later_one_ended_so(
+    kernel: Kernel,
+) -> None:
+    worker = await join(kernel)
+    await submit(kernel, a_job(retry=repeatable(2)))
+    first = await start_one(kernel, worker)
+    await kernel.queue.report([report_of(first, failed())])
+    second = await start_one(kernel, worker)
+    (ended,) = await kernel.queue.report([report_of(second, failed())])
+    assert await kernel.queue.report([report_of(first, failed())]) == []
+    assert await kernel.queue.report([report_of(second, failed())]) == [ended]
+
+
 async def test_a_report_of_a_job_that_does_not_exist_is_left_out(kernel: Kernel) -> None:
     worker = await join(kernel)
     await submit(kernel, a_job())
@@ -890,8 +907,9 @@ async def test_a_rescue_takes_no_more_than_its_limit_and_the_next_takes_the_rest
     await submit(kernel, *jobs(5))
     await kernel.queue.claim(worker.id, 5)
     await kernel.expire_lease(worker.id)
-    rescued = [job.id for _ in range(3) for job in await kernel.queue.rescue(2)]
-    assert len(rescued) == len(set(rescued)) == 5
+    rounds = [await kernel.queue.rescue(2) for _ in range(4)]
+    assert [len(rescued) for rescued in rounds] == [2, 2, 1, 0]
+    assert len({job.id for rescued in rounds for job in rescued}) == 5
 
 
 async def test_a_rescue_leaves_living_sessions_alone(kernel: Kernel) -> None:

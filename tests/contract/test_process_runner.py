@@ -80,7 +80,7 @@ def _memory(directory: Path) -> World:
         "stubborn": _ignore_sigterm,
     }
     machine = Machine({f"/programs/{name}": program for name, program in coroutines.items()})
-    programs = {name: (f"/programs/{name}",) for name in (*coroutines, "missing")}
+    programs: dict[str, tuple[str, ...]] = {name: (f"/programs/{name}",) for name in (*coroutines, "missing")}
     return World(lambda: MemoryProcessRunner(machine, CLOCK), programs, directory)
 
 
@@ -92,7 +92,7 @@ def _processes(directory: Path) -> World:
         "nap": "sleep 0.5; exit 7",
         "stubborn": f"trap '' TERM; : > {READY}; while :; do sleep 1; done",
     }
-    programs = {name: ("/bin/sh", "-c", line) for name, line in lines.items()}
+    programs: dict[str, tuple[str, ...]] = {name: ("/bin/sh", "-c", line) for name, line in lines.items()}
     programs["missing"] = (str(directory / "missing"),)
     return World(lambda: SupervisedProcessRunner(directory / "run"), programs, directory)
 
@@ -256,8 +256,9 @@ async def test_twenty_at_once_each_get_their_own_end(world: World, runner: Proce
 
 
 async def _appears(file: Path) -> None:
+    is_there = file.exists
     async with asyncio.timeout(30):
-        while not file.exists():
+        while not is_there():  # noqa: ASYNC110 - a file wakes nobody
             await asyncio.sleep(0.01)
 
 

@@ -57,7 +57,7 @@ def title(cluster: Path) -> str:
 
 
 def _stop(cluster: Path, number: int, patience: float) -> float:
-    """Signals the postmaster, which stops the others, or where it is dead each backend. Answers how long to wait."""
+    """Signals the postmaster, which stops the rest; where it is dead, each backend. Answers the patience."""
     if not cluster.exists():
         return patience  # an initdb, which dies with its owner
     postmaster = _postmaster(cluster)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from adapters.embedded.account import Account
+from domain.errors import DatabaseDidNotStart
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ENVIRONMENT = {
@@ -42,16 +43,19 @@ class Programs:
         output: IO[bytes] | int = subprocess.PIPE,
     ) -> subprocess.Popen[bytes]:
         """A session of its own: Ctrl-C in a terminal must not stop the database before the workers."""
-        return subprocess.Popen(  # noqa: S603 - argv only, no shell
-            [*self._launcher(), str(self.binaries / program), *arguments],
-            stdin=stdin,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cluster,
-            env=ENVIRONMENT,
-            pass_fds=(server_lock,),
-            start_new_session=True,
-        )
+        try:
+            return subprocess.Popen(  # noqa: S603 - argv only, no shell
+                [*self._launcher(), str(self.binaries / program), *arguments],
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=cluster,
+                env=ENVIRONMENT,
+                pass_fds=(server_lock,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise DatabaseDidNotStart(f"{program} could not be started: {error}.") from error
 
     def run(
         self, program: str, *arguments: str, cluster: Path, server_lock: int, text: str = ""

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -58,13 +57,24 @@ def _fits(directory: Path) -> bool:
 
 
 def _make_private(directory: Path, account: Account) -> None:
-    try:
+    """A killed owner leaves it behind; whoever else may have made it could wait there for our password."""
+    with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-        account.own(directory)
-    except FileExistsError:
-        facts = directory.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != account.uid or facts.st_mode & 0o077:
-            raise DataDirectoryUnusable(
-                f"{directory}, the place for the database's socket, belongs to somebody else. "
-                "Remove it, or set data.directory to a shorter path."
-            ) from None
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        raise _taken(directory) from None
+    try:
+        if os.fstat(descriptor).st_uid not in (os.geteuid(), account.uid):
+            raise _taken(directory)
+        os.fchmod(descriptor, 0o700)
+        os.fchown(descriptor, account.uid, account.gid)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(directory: Path) -> DataDirectoryUnusable:
+    return DataDirectoryUnusable(
+        f"{directory}, the place for the database's socket, belongs to somebody else. "
+        "Remove it, or set data.directory to a shorter path."
+    )

@@ -90,7 +90,7 @@ class LogGrowth:
             paths = list(self._waiters)
         woken = False
         for path in paths:
-            size = _size(path)
+            size = size_on_disk(path)
             with self._changed:
                 grown = [w for w in self._waiters.get(path, ()) if w.past < size]
             _wake(grown)
@@ -99,7 +99,7 @@ class LogGrowth:
 
 
 def _wake(waiters: list[_Waiter]) -> None:
-    """One call a loop: 500 calls from another thread took 10 ms, one takes 1."""
+    """One call a loop, however many wait in it."""
     for loop in {waiter.loop for waiter in waiters}:
         theirs = [waiter.grown for waiter in waiters if waiter.loop is loop]
         with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
@@ -111,7 +111,8 @@ def _set_all(events: list[asyncio.Event]) -> None:
         event.set()
 
 
-def _size(path: Path) -> int:
+def size_on_disk(path: Path) -> int:
+    """-1 where there is no file."""
     try:
         return path.lstat().st_size
     except OSError:

@@ -10,8 +10,7 @@ from uuid import UUID
 
 from adapters.filesystem.indexed_log import IndexedLog
 from adapters.filesystem.log_files import LogPaths
-from adapters.filesystem.log_growth import LogGrowth
-from domain.errors import LogNotFound
+from adapters.filesystem.log_growth import LogGrowth, size_on_disk
 from domain.log import LogRef, Page, Stream
 from domain.log_index import STREAMS
 
@@ -62,12 +61,10 @@ class FilesystemLogStore:
         return str(cursor), offset
 
     async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
-        try:
-            if await self.size(ref) > past:
-                return True
-        except LogNotFound:
-            pass
-        return await self._growth.wait(self._paths.log(ref), past, seconds)
+        path = self._paths.log(ref)
+        if await self._blocking(lambda: size_on_disk(path)) > past:
+            return True
+        return await self._growth.wait(path, past, seconds)
 
     async def prune(self, job_id: UUID) -> None:
         await self._blocking(lambda: self._paths.remove(job_id))

@@ -1,16 +1,16 @@
 """The queue in memory: every transition is the domain's, every method one step of the event loop."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from adapters.memory.queues import MemoryQueues
-from adapters.memory.records import Records, Request, Session
+from adapters.memory.records import Records, Request
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Claim, Decision, Idempotency, Report, Submitted
-from domain.attempt import Attempt, Ending, Exit, judge
+from domain.attempt import Ending, Exit, judge
 from domain.errors import IdempotencyKeyReused, IllegalTransition
-from domain.job import Job, JobState
+from domain.job import Job
+from domain.worker import Worker
 
 MAINTENANCE = "maintenance"
 
@@ -30,17 +30,14 @@ class MemoryJobQueue(MemoryQueues):
                 raise IdempotencyKeyReused("This Idempotency-Key came before with another request.")
             return Submitted(jobs=tuple(self._records.jobs[i] for i in earlier.job_ids), replayed=True)
         for job in jobs:
-            self._enqueue(job)
+            if job.id not in self._records.jobs:
+                self._make_queue(job.spec.queue)
+                self._records.store(job, self._clock.now(), job.submitted_by)
         ids = tuple(job.id for job in jobs)
         if idempotency:
             request = Request(digest=idempotency.digest, job_ids=ids)
             self._records.requests[idempotency.owner, idempotency.key] = request
         return Submitted(jobs=tuple(self._records.jobs[i] for i in ids))
-
-    def _enqueue(self, job: Job) -> None:
-        if job.id not in self._records.jobs:
-            self._make_queue(job.spec.queue)
-            self._records.store(job, self._clock.now(), job.submitted_by)
 
     async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:
         before = self._records.job(job_id)
@@ -60,20 +57,13 @@ class MemoryJobQueue(MemoryQueues):
             if len(claimed) >= limit:
                 break
             if session.serves(job.spec.queue) and self._has_room(job):
-                claimed.append(self._claim(job, session))
+                claimed.append(self._claim(job, session.worker))
         return claimed
 
-    def _claim(self, job: Job, session: Session) -> Job:
+    def _claim(self, job: Job, worker: Worker) -> Job:
         at = self._clock.now()
-        after = job.claimed(session.worker.id, session.worker.name)
-        self._records.attempts.setdefault(job.id, {})[after.fence] = Attempt(
-            job_id=job.id,
-            number=after.attempt,
-            fence=after.fence,
-            session_id=session.worker.id,
-            worker=session.worker.name,
-            claimed_at=at,
-        )
+        after = job.claimed(worker.id, worker.name)
+        self._records.open_attempt(after, worker, at)
         return self._records.store(after, at, _actor(after))
 
     async def start(self, claims: Sequence[Claim]) -> Sequence[Claim]:
@@ -86,8 +76,7 @@ class MemoryJobQueue(MemoryQueues):
         if not job.attempt_started:
             at = self._clock.now()
             self._records.store(job.started(at), at, _actor(job))
-            attempts = self._records.attempts[job.id]
-            attempts[job.fence] = replace(attempts[job.fence], started_at=at)
+            self._records.amend_attempt(job, started_at=at)
         return True
 
     async def report(self, reports: Sequence[Report]) -> Sequence[Job]:
@@ -116,11 +105,10 @@ class MemoryJobQueue(MemoryQueues):
         if session is None or not session.lives(self._clock.elapsed()):
             return []
         held = [job for c in claims if (job := self._records.held(c.job_id, c.fence))]
-        return [self._adopt(job, session) for job in held]
+        return [self._adopt(job, session.worker) for job in held]
 
-    def _adopt(self, job: Job, session: Session) -> Job:
-        attempts, worker = self._records.attempts[job.id], session.worker
-        attempts[job.fence] = replace(attempts[job.fence], session_id=worker.id, worker=worker.name)
+    def _adopt(self, job: Job, worker: Worker) -> Job:
+        self._records.amend_attempt(job, session_id=worker.id, worker=worker.name)
         after = job.adopted(worker.id, worker.name)
         return self._records.store(after, self._clock.now(), _actor(after))
 
@@ -128,16 +116,8 @@ class MemoryJobQueue(MemoryQueues):
 
     async def rescue(self, limit: int) -> Sequence[Job]:
         at = self._clock.elapsed()
-        for session_id, session in self._records.sessions.items():
-            if session.died_at is None and not session.lives(at):
-                self._records.sessions[session_id] = session.dead(at)
-        lost = [job for job in self._records.jobs.values() if self._is_lost(job, at)]
-        return [self._rescue(job) for job in lost[:limit]]
-
-    def _is_lost(self, job: Job, at: float) -> bool:
-        if job.session_id is None or (session := self._records.sessions[job.session_id]).died_at is None:
-            return False
-        return not (job.attempt_started and job.is_last_attempt and at < session.last_lease_until)
+        self._records.bury_expired(at)
+        return [self._rescue(job) for job in self._records.lost(at)[:limit]]
 
     def _rescue(self, job: Job) -> Job:
         if not job.attempt_started:
@@ -147,9 +127,9 @@ class MemoryJobQueue(MemoryQueues):
 
     async def expire(self, limit: int) -> Sequence[Job]:
         at = self._clock.now()
-        queued = [job for job in self._records.jobs.values() if job.state is JobState.QUEUED]
-        late = [job for job in queued if job.spec.expires_at is not None and job.spec.expires_at <= at]
-        return [self._records.store(job.expired(at), at, MAINTENANCE) for job in late[:limit]]
+        return [
+            self._records.store(job.expired(at), at, MAINTENANCE) for job in self._records.late(at)[:limit]
+        ]
 
     async def promote(self) -> int:
         return 0
@@ -158,12 +138,12 @@ class MemoryJobQueue(MemoryQueues):
 
     def _end(self, job: Job, ending: Ending, actor: str) -> Job:
         at = self._clock.now()
-        self._records.close_attempt(job, at, ending)
+        self._records.amend_attempt(job, finished_at=at, ending=ending)
         return self._records.store(job.ended(ending, at, self._chance.fraction()), at, actor)
 
     def _put_back(self, job: Job, actor: str) -> Job:
         at = self._clock.now()
-        self._records.close_attempt(job, at, None)
+        self._records.amend_attempt(job, finished_at=at)
         return self._records.store(job.put_back(at), at, actor)
 
 

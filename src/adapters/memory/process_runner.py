@@ -63,8 +63,10 @@ class MemoryProcess:
             self._look()
             await asyncio.wait([self._main], timeout=_LOOK_SECONDS)
         wall = self._clock.elapsed() - self._started
+        exit_code, signal_number = self._ending()
         return Exit(
-            **self._ending(),
+            exit_code=exit_code,
+            signal_number=signal_number,
             stopped=self._stopped,
             usage=Usage(wall_seconds=wall, cpu_seconds=0.0, max_rss_bytes=0),
             containment="memory",
@@ -84,13 +86,13 @@ class MemoryProcess:
             self._kill_at = self._clock.elapsed() + grace_seconds
             self._main.cancel()
 
-    def _ending(self) -> dict[str, int]:
+    def _ending(self) -> tuple[int | None, int | None]:
         if not self._main.done():
             self._main.cancel()
-            return {"signal_number": signal.SIGKILL}
+            return None, signal.SIGKILL
         if self._main.cancelled():
-            return {"signal_number": signal.SIGTERM}
-        return {"exit_code": self._main.result()}
+            return None, signal.SIGTERM
+        return self._main.result(), None
 
 
 class MemoryProcessRunner:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from application.ports.notifier import Notice
 from domain.access import ApiKey
-from domain.attempt import Attempt, Ending
+from domain.attempt import Attempt
 from domain.errors import JobNotFound
 from domain.event import Event, events_between
 from domain.job import Job, JobState
@@ -91,6 +91,16 @@ class Records:
         due = (job for job in self.jobs.values() if job.is_due(at) and not _is_late(job, at))
         return sorted(due, key=lambda job: (-job.spec.priority, job.id))
 
+    def late(self, at: datetime) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state is JobState.QUEUED and _is_late(job, at)]
+
+    def lost(self, at: float) -> list[Job]:
+        """Jobs whose lease is over: of a dead session, and not its last attempt's longer one."""
+        held = ((job, self.sessions[job.session_id]) for job in self.jobs.values() if job.session_id)
+        return [
+            job for job, session in held if session.died_at is not None and not _outlives(job, session, at)
+        ]
+
     def holders_of_queue(self, queue: str) -> tuple[UUID, ...]:
         return tuple(
             j.id for j in self.jobs.values() if j.state is JobState.RUNNING and j.spec.queue == queue
@@ -101,10 +111,30 @@ class Records:
         held = ((j.id, j.spec.concurrency) for j in self.jobs.values() if j.state is JobState.RUNNING)
         return tuple(job_id for job_id, limit in held if limit and limit.key == key)
 
-    def close_attempt(self, job: Job, at: datetime, ending: Ending | None) -> None:
-        attempt = self.attempts[job.id][job.fence]
-        self.attempts[job.id][job.fence] = replace(attempt, finished_at=at, ending=ending)
+    def open_attempt(self, job: Job, worker: Worker, at: datetime) -> None:
+        self.attempts.setdefault(job.id, {})[job.fence] = Attempt(
+            job_id=job.id,
+            number=job.attempt,
+            fence=job.fence,
+            session_id=worker.id,
+            worker=worker.name,
+            claimed_at=at,
+        )
+
+    def amend_attempt(self, job: Job, **changes: Any) -> None:
+        attempts = self.attempts[job.id]
+        attempts[job.fence] = replace(attempts[job.fence], **changes)
+
+    def bury_expired(self, at: float) -> None:
+        """Declares sessions dead whose lease is over: one way."""
+        for session_id, session in self.sessions.items():
+            if session.died_at is None and not session.lives(at):
+                self.sessions[session_id] = session.dead(at)
 
 
 def _is_late(job: Job, at: datetime) -> bool:
     return job.spec.expires_at is not None and job.spec.expires_at <= at
+
+
+def _outlives(job: Job, session: Session, at: float) -> bool:
+    return job.attempt_started and job.is_last_attempt and at < session.last_lease_until

@@ -29,7 +29,8 @@ WITH RECURSIVE me AS MATERIALIZED (
     WHERE id = :session_id AND state = 'up' AND lease_expires_at > clock_timestamp() FOR SHARE
 ), open AS MATERIALIZED (
     SELECT s.name FROM etl.queue s, me
-    WHERE s.paused_at IS NULL AND s.slots IS DISTINCT FROM 0 AND (me.queues = '{}' OR s.name = ANY (me.queues))
+    WHERE s.paused_at IS NULL AND s.slots IS DISTINCT FROM 0
+        AND (me.queues = '{}' OR s.name = ANY (me.queues))
 ), line AS (
     SELECT open.name, t.priority FROM open CROSS JOIN LATERAL (
         SELECT q.priority FROM etl.job_queue q WHERE q.state = 'queued' AND q.queue = open.name

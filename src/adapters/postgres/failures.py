@@ -1,6 +1,5 @@
 """What the database's errors mean to the product."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -38,7 +37,7 @@ def told_in_our_words() -> Iterator[None]:
         yield
     except exc.TimeoutError as error:
         raise DatabaseUnavailable("All connections to the database are in use; try again.") from error
-    except (exc.DBAPIError, psycopg.Error, OSError, asyncio.TimeoutError) as error:
+    except (exc.DBAPIError, psycopg.Error, OSError, TimeoutError) as error:
         cause = _cause(error)
         if isinstance(cause, psycopg.Error) and cause.sqlstate == GUARD:
             raise IllegalTransition("A final job never changes.") from error
@@ -54,7 +53,7 @@ def _cause(error: BaseException) -> BaseException:
 def _is_away(error: BaseException, cause: BaseException) -> bool:
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(cause, (*_AWAY, OSError, asyncio.TimeoutError))
+    return isinstance(cause, (*_AWAY, OSError, TimeoutError))
 
 
 def _sentence(cause: BaseException) -> str:

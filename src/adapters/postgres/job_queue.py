@@ -61,10 +61,16 @@ class PostgresJobQueue:
         return await self._database.run(lambda c: reporting.start(c, claims))
 
     async def report(self, reports: Sequence[Report]) -> Sequence[Job]:
-        return await self._database.run(lambda c: reporting.report(c, reports, self._chance))
+        freed: set[str] = set()
+        jobs = await self._database.run(lambda c: reporting.report(c, reports, self._chance, freed))
+        await self._settle(freed)
+        return jobs
 
     async def put_back(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        return await self._database.run(lambda c: reporting.put_back(c, claims))
+        freed: set[str] = set()
+        given_back = await self._database.run(lambda c: reporting.put_back(c, claims, freed))
+        await self._settle(freed)
+        return given_back
 
     async def adopt(self, session_id: UUID, claims: Sequence[Claim]) -> Sequence[Job]:
         return await self._database.run(lambda c: reporting.adopt(c, session_id, claims))
@@ -73,7 +79,10 @@ class PostgresJobQueue:
 
     async def rescue(self, limit: int) -> Sequence[Job]:
         await self._database.run(maintaining.declare_dead)
-        return await self._database.run(lambda c: maintaining.rescue(c, limit, self._chance))
+        freed: set[str] = set()
+        jobs = await self._database.run(lambda c: maintaining.rescue(c, limit, self._chance, freed))
+        await self._settle(freed)
+        return jobs
 
     async def expire(self, limit: int) -> Sequence[Job]:
         return await self._database.run(lambda c: maintaining.expire(c, limit))
@@ -98,8 +107,11 @@ class PostgresJobQueue:
     async def _claim(self, session_id: UUID, limit: int) -> claiming.Claimed:
         return await self._database.run(lambda c: claiming.claim(c, session_id, limit))
 
-    async def _settle(self, scopes: frozenset[str]) -> int:
-        """Never raises where the database went away: what the claim took must still be returned."""
+    async def _settle(self, scopes: set[str] | frozenset[str]) -> int:
+        """After the commit that freed units or parked jobs: of a report and a claim at the same moment
+        neither sees the other before. What a crash leaves out here, `promote` makes up for. Never
+        raises where the database went away: what was done must still be told.
+        """
         if not scopes:
             return 0
         try:

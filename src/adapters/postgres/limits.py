@@ -15,7 +15,6 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres import parking
 from adapters.postgres.mapping import columns
 from domain.job import Job
 
@@ -55,12 +54,14 @@ CROSS JOIN LATERAL (
 """)
 _TAKE: Final = text("""
 UPDATE etl.limit_slot t SET job_id = d.job_id
-FROM unnest(CAST(:scopes AS text[]), CAST(:numbers AS int[]), CAST(:ids AS uuid[])) AS d(scope, number, job_id)
+FROM unnest(CAST(:scopes AS text[]), CAST(:numbers AS int[]), CAST(:ids AS uuid[]))
+    AS d(scope, number, job_id)
 WHERE t.scope = d.scope AND t.number = d.number
 """)
 _PARK: Final = text("""
 UPDATE etl.job_queue q SET state = 'parked', parked_on = d.scope, parked_limit = d.ceiling
-FROM unnest(CAST(:ids AS uuid[]), CAST(:scopes AS text[]), CAST(:ceilings AS int[])) AS d(job_id, scope, ceiling)
+FROM unnest(CAST(:ids AS uuid[]), CAST(:scopes AS text[]), CAST(:ceilings AS int[]))
+    AS d(job_id, scope, ceiling)
 WHERE q.job_id = d.job_id
 """)
 _FREE: Final = text("""
@@ -154,8 +155,8 @@ async def shared(connection: AsyncConnection, scopes: Iterable[str]) -> set[str]
     return {row.scope for row in rows}
 
 
-async def free(connection: AsyncConnection, job_ids: Sequence[UUID]) -> None:
-    """Gives back what these jobs held, and wakes as many parked jobs."""
-    if job_ids:
-        freed = {row.scope for row in await connection.execute(_FREE, {"ids": list(job_ids)})}
-        await parking.unpark(connection, freed)
+async def free(connection: AsyncConnection, job_ids: Sequence[UUID]) -> set[str]:
+    """Gives back what these jobs held; returns the scopes, to be settled once this has committed."""
+    if not job_ids:
+        return set()
+    return {row.scope for row in await connection.execute(_FREE, {"ids": list(job_ids)})}

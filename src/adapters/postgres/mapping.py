@@ -24,7 +24,8 @@ JOB: Final = """
     coalesce(q.started_at, j.started_at) AS started_at,
     coalesce(q.cancel_requested_at, j.cancel_requested_at) AS cancel_requested_at
 """
-"""The columns of a whole job, from etl.job `j` and etl.job_queue `q`, which has the word while it is there."""
+"""The columns of a whole job, from etl.job `j` and etl.job_queue `q`, which has the word
+while it is there."""
 
 PARKED: Final = "parked"
 

@@ -7,7 +7,7 @@ inside the submitting transaction it takes one lock for the whole server (14,000
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import psycopg

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 _EXCLUDE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope, 0))")
 _UNPARK: Final = text("""
 WITH room AS (
-    SELECT scope, count(*) FILTER (WHERE job_id IS NULL) AS units,
-        greatest(min(number) FILTER (WHERE job_id IS NULL), max(number) FILTER (WHERE job_id IS NOT NULL)) AS least
+    SELECT scope, count(*) FILTER (WHERE job_id IS NULL) AS units, greatest(
+            min(number) FILTER (WHERE job_id IS NULL), max(number) FILTER (WHERE job_id IS NOT NULL)
+        ) AS least
     FROM etl.limit_slot WHERE scope = ANY (CAST(:scopes AS text[])) GROUP BY scope
 ), chosen AS (
     SELECT p.job_id FROM room CROSS JOIN LATERAL (
@@ -32,8 +33,10 @@ _CROWDED: Final = text("""
 SELECT s.scope FROM unnest(CAST(:scopes AS text[])) AS s(scope)
 WHERE EXISTS (
     SELECT FROM etl.job_queue p WHERE p.state = 'parked' AND p.parked_on = s.scope
-    AND p.parked_limit > (SELECT count(*) FROM etl.limit_slot t WHERE t.scope = s.scope AND t.job_id IS NOT NULL)
-    AND p.parked_limit < (SELECT max(number) FROM etl.limit_slot t WHERE t.scope = s.scope AND t.job_id IS NOT NULL)
+    AND p.parked_limit > (SELECT count(t.job_id) FROM etl.limit_slot t WHERE t.scope = s.scope)
+    AND p.parked_limit < (
+        SELECT max(t.number) FROM etl.limit_slot t WHERE t.scope = s.scope AND t.job_id IS NOT NULL
+    )
 )
 """)
 _PARKED_SCOPES: Final = text("""

@@ -49,7 +49,9 @@ async def start(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Cl
     return _of(claims, willing)
 
 
-async def report(connection: AsyncConnection, reports: Sequence[Report], chance: Chance) -> list[Job]:
+async def report(
+    connection: AsyncConnection, reports: Sequence[Report], chance: Chance, freed: set[str]
+) -> list[Job]:
     endings = {(r.job_id, r.fence): mapping.storable(r.ending) for r in reports}
     locked = await locking.running(connection, reports)
     after: dict[UUID, Job] = {}
@@ -60,7 +62,7 @@ async def report(connection: AsyncConnection, reports: Sequence[Report], chance:
             Change(job, job.ended(end, locked.at, chance.fraction()), _actor(job))
             for job, (_, _, end) in zip(locked.jobs, ends, strict=True)
         ]
-        await store(connection, changes, locked.at)
+        freed |= await store(connection, changes, locked.at)
         after = {change.after.id: change.after for change in changes}
     if rest := [r for r in reports if r.job_id not in after]:
         after |= await _accepted_before(connection, rest, endings)
@@ -77,13 +79,13 @@ async def _accepted_before(
     return {row.job_id: jobs[row.job_id] for row in repeated if jobs[row.job_id].fence == row.fence}
 
 
-async def put_back(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Claim]:
+async def put_back(connection: AsyncConnection, claims: Sequence[Claim], freed: set[str]) -> list[Claim]:
     locked = await locking.running(connection, claims)
     if locked is None:
         return []
     idle = [job for job in locked.jobs if not job.attempt_started]
     await end_attempts(connection, [(job.id, job.fence, None) for job in idle], locked.at)
-    await store(connection, [Change(j, j.put_back(locked.at), _actor(j)) for j in idle], locked.at)
+    freed |= await store(connection, [Change(j, j.put_back(locked.at), _actor(j)) for j in idle], locked.at)
     return _of(claims, idle)
 
 

@@ -57,8 +57,9 @@ _FINAL_NAMES: Final = (
 
 _LATEST_END: Final = text("""
 UPDATE etl.job j SET outcome = d.outcome, reason = CAST(d.reason AS json), usage = CAST(d.usage AS json)
-FROM unnest(CAST(:job_id AS uuid[]), CAST(:outcome AS text[]), CAST(:reason AS text[]), CAST(:usage AS text[]))
-    AS d(job_id, outcome, reason, usage)
+FROM unnest(
+    CAST(:job_id AS uuid[]), CAST(:outcome AS text[]), CAST(:reason AS text[]), CAST(:usage AS text[])
+) AS d(job_id, outcome, reason, usage)
 WHERE j.id = d.job_id
 """)
 
@@ -87,8 +88,8 @@ class Change:
     actor: str
 
 
-async def store(connection: AsyncConnection, changes: Sequence[Change], at: datetime) -> None:
-    """Writes what changed, the events of it, and gives free what the jobs held."""
+async def store(connection: AsyncConnection, changes: Sequence[Change], at: datetime) -> set[str]:
+    """Writes what changed, with its events. Returns the limits of which units became free."""
     changed = [c for c in changes if c.after != c.before]
     live = [_live(c.after, at) for c in changed if not c.after.state.is_final]
     final = [_final(c.after) for c in changed if c.after.state.is_final]
@@ -97,7 +98,7 @@ async def store(connection: AsyncConnection, changes: Sequence[Change], at: date
     await _write(connection, _FINAL, final, _FINAL_NAMES)
     await _write(connection, _LATEST_END, again, ("job_id", "outcome", "reason", "usage"))
     await add_events(connection, [e for c in changed for e in events_between(c.before, c.after, at, c.actor)])
-    await limits.free(connection, [c.after.id for c in changed if _stopped_running(c)])
+    return await limits.free(connection, [c.after.id for c in changed if _stopped_running(c)])
 
 
 async def end_attempts(

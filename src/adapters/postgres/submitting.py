@@ -102,9 +102,9 @@ async def _stored(connection: AsyncConnection, job_ids: Sequence[UUID]) -> tuple
 
 
 def _row(job: Job) -> tuple[Any, ...]:
-    spec = job.spec
+    spec, limit = job.spec, job.spec.concurrency
     return (
-        job.id, document(spec), spec.queue, spec.command.script, document(dict(spec.labels)), job.submitted_at,
-        job.submitted_by, job.retry_of, spec.priority, spec.retry.max_attempts, job.not_before, spec.expires_at,
-        spec.concurrency.key if spec.concurrency else None, spec.concurrency.limit if spec.concurrency else None,
+        job.id, document(spec), spec.queue, spec.command.script, document(dict(spec.labels)),
+        job.submitted_at, job.submitted_by, job.retry_of, spec.priority, spec.retry.max_attempts,
+        job.not_before, spec.expires_at, limit.key if limit else None, limit.limit if limit else None,
     )  # fmt: skip

@@ -20,7 +20,8 @@ SELECT count(*) AS serving, coalesce(sum(greatest(w.slots - (
     SELECT count(*) FROM etl.job_queue q WHERE q.session_id = w.id AND q.state = 'running'
 ), 0)), 0) AS free
 FROM etl.worker_session w
-WHERE w.state = 'up' AND w.lease_expires_at > clock_timestamp() AND (w.queues = '{}' OR :queue = ANY (w.queues))
+WHERE w.state = 'up' AND w.lease_expires_at > clock_timestamp()
+    AND (w.queues = '{}' OR :queue = ANY (w.queues))
 """)
 _AHEAD: Final = text("""
 SELECT count(*) AS ahead FROM (

@@ -3,14 +3,15 @@
 import fcntl
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
 from adapters.process.supervisor import launch as specification
+from adapters.process.supervisor.scratch import remove as remove_tree
 from application.ports.process_runner import Launch
 from domain.attempt import Exit, Stop, Usage
 from domain.log import LogRef
@@ -60,7 +61,7 @@ class RunDirectory:
         directory = self.of(launch.ref)
         directory.mkdir(mode=0o700)
         record = {"boot_id": _boot_id(), "log": str(launch.log)}
-        (directory / _RECORD).write_text(json.dumps(record))
+        _write_private(directory / _RECORD, json.dumps(record).encode())
         descriptor = _unnamed_file()
         specification.write(self._specification(launch), descriptor)
         return descriptor
@@ -76,10 +77,7 @@ class RunDirectory:
 
     def result(self, ref: LogRef) -> Exit | None:
         """None where there is no whole record of this very attempt."""
-        try:
-            record = json.loads((self.of(ref) / specification.RESULT_FILE).read_bytes())
-        except (OSError, ValueError):
-            return None
+        record = _read(self.of(ref) / specification.RESULT_FILE)
         bound = record.get("job_id") == str(ref.job_id) and record.get("fence") == ref.fence
         return exit_from(record) if bound else None
 
@@ -93,7 +91,7 @@ class RunDirectory:
         return Exit(lost=why, processes_left=processes_left, log_bytes=_size(record.get("log")))
 
     def remove_scratch(self, ref: LogRef) -> None:
-        shutil.rmtree(self.scratch_of(ref), ignore_errors=True)
+        _remove(self.scratch_of(ref))
 
     def forget(self, ref: LogRef) -> None:
         """At once or not at all: a half removed attempt would look like a lost one."""
@@ -103,7 +101,7 @@ class RunDirectory:
             self.of(ref).rename(grave)
         except FileNotFoundError:
             return
-        shutil.rmtree(grave, ignore_errors=True)
+        _remove(grave)
 
     # -- all of them ---------------------------------------------------------------------------------
 
@@ -113,10 +111,10 @@ class RunDirectory:
     def tidy(self) -> None:
         """What an earlier life had begun to remove."""
         for grave in self.root.glob(f"{_FORGOTTEN}*"):
-            shutil.rmtree(grave, ignore_errors=True)
+            _remove(grave)
         for scratch in self.work.iterdir():
             if not (self.root / scratch.name).exists():
-                shutil.rmtree(scratch, ignore_errors=True)
+                _remove(scratch)
 
     def _attempts(self) -> Iterator[LogRef]:
         for entry in self.root.iterdir():
@@ -127,12 +125,8 @@ class RunDirectory:
                 continue
 
     def _record(self, ref: LogRef) -> dict[str, Any]:
-        """Empty where it was not written before the machine stopped."""
-        try:
-            record: dict[str, Any] = json.loads((self.of(ref) / _RECORD).read_bytes())
-        except (OSError, ValueError):
-            return {"boot_id": _boot_id()}
-        return record
+        """Not of another start of the machine, where it was not written before that stopped."""
+        return _read(self.of(ref) / _RECORD) or {"boot_id": _boot_id()}
 
     def _specification(self, launch: Launch) -> specification.Launch:
         return specification.Launch(
@@ -159,6 +153,26 @@ def exit_from(record: dict[str, Any]) -> Exit:
     if fields.get("usage") is not None:
         fields["usage"] = Usage(**fields["usage"])
     return Exit(**fields)
+
+
+def _remove(directory: Path) -> None:
+    with suppress(OSError):
+        remove_tree(str(directory))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Empty where there is no whole record."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
 def _unnamed_file() -> int:

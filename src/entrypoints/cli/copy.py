@@ -3,17 +3,17 @@
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from entrypoints.cli.client import Client, Refused, is_passing
 from entrypoints.cli.events import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE_SECONDS, follow
 from entrypoints.cli.failure import Failure
 from entrypoints.cli.terminal import Sink
 
-GATHER_SECONDS: Final = 0.02
+GATHER_SECONDS: Final = 0.05
 """A burst of lines is fetched at once, not line by line."""
 
 LOOK_SECONDS: Final = 2.0
@@ -24,6 +24,7 @@ NOTHING_YET: Final = (404, 416)
 
 FINAL: Final = ("succeeded", "failed", "cancelled")
 
+T = TypeVar("T")
 News = dict[str, Any] | Failure | None
 
 
@@ -51,9 +52,9 @@ class Copying:
             job, failure = _latest(news)
             if failure is not None:
                 raise failure
-            if job is None:
-                self._copy(self.attempt)
+            if job is None and self._copy(self.attempt):
                 continue
+            job = job or self._look()
             for attempt in range(max(self.attempt, 1), job["attempt"] + 1):
                 self._go_to(attempt)
                 self._copy(attempt)
@@ -61,28 +62,42 @@ class Copying:
                 self._flush()
                 return job
 
+    def _look(self) -> dict[str, Any]:
+        """The job as it is now. All bytes are here while events still come: of a fast job's lines they
+        tell long after it has ended (300,000 lines: 30 s).
+        """
+        job: dict[str, Any] = self._patiently(lambda: self.client.call("GET", f"/jobs/{self.job_id}"))
+        return job
+
     def _go_to(self, attempt: int) -> None:
         if attempt != self.attempt:
             self.attempt = attempt
             self.written.clear()
 
-    def _copy(self, attempt: int) -> None:
-        """Everything that has been written since. What a lost connection left out comes the next time."""
+    def _copy(self, attempt: int) -> bool:
+        """Everything that has been written since; whether that was anything."""
         if not attempt:
-            return
+            return False
+        before = sum(self.written.values())
+        self._patiently(self._copy_streams)
+        return sum(self.written.values()) > before
+
+    def _copy_streams(self) -> None:
+        for stream, sink in self.sinks.items():
+            self._copy_stream(stream, sink)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Again after a lost connection: what it left out comes then."""
         since, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
-                for stream, sink in self.sinks.items():
-                    self._copy_stream(stream, sink)
+                return ask()
             except Failure as error:
                 if not is_passing(error) or time.monotonic() - since > PATIENCE_SECONDS:
                     raise
-                time.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-                self._look_again()
-            else:
-                return
+            time.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            self._look_again()
 
     def _look_again(self) -> None:
         try:

@@ -93,6 +93,7 @@ async def read_docs() -> Response[str]:
     summary="A part of the docs' page",
     scopes=(),
     answers=(Answer(200, "The file.", media="*/*"),),
+    errors=(RouteNotFound,),
 )
 async def read_docs_asset(name: FromPath[str]) -> Response[bytes]:
     """From the installed package."""

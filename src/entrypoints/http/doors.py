@@ -1,9 +1,9 @@
 """What is refused before the router sees it: pure decisions on the head of a request."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 from litestar.datastructures import Headers
 from litestar.types import HTTPScope
@@ -18,6 +18,8 @@ from entrypoints.http.refusals import (
     RouteNotFound,
     UnsupportedMediaType,
 )
+
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def _host(config: HttpConfig, _: HTTPScope, headers: Headers) -> EtlError | None
     hosts = headers.getall("host", [])
     if len(hosts) != 1:
         return BadRequest("A request names its host once.")
-    if allowed and _name(f"//{hosts[0]}") not in allowed:
+    if allowed and _name(hosts[0]) not in allowed:
         return HostNotAllowed("This server does not answer to the name in `Host`.")
     return None
 
@@ -90,12 +92,10 @@ def _has_body(headers: Headers) -> bool:
     return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
-def _name(address: str) -> str:
-    """The host without its port; nothing where it is malformed."""
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:
-        return ""
+def _name(host: str) -> str:
+    """The host without its port; nothing where it is malformed (`evil@localhost` is no host)."""
+    found = _HOST.fullmatch(host)
+    return found.group(1).strip("[]").lower() if found else ""
 
 
 DOORS: Final[tuple[Callable[[HttpConfig, HTTPScope, Headers], EtlError | None], ...]] = (

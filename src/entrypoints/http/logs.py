@@ -1,7 +1,9 @@
 """The log of a job: as bytes, as lines, and live."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 from litestar import Response
@@ -153,7 +155,7 @@ async def _bytes(
         headers["Content-Range"], status = f"bytes {part.start}-{part.stop - 1}/{length}", 206
     headers["Content-Length"] = str(len(part))
     pieces = read(log.ref, begin + part.start, begin + part.stop, stream)
-    return Streaming(pieces, status_code=status, media_type=f"{TEXT}; charset=utf-8", headers=headers)
+    return Streaming(pieces, status_code=status, media_type=TEXT, headers=headers)
 
 
 @operation(
@@ -179,13 +181,22 @@ async def stream_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cas
     """Each line once and in order, across all attempts, until the job is final."""
     query, which = query_of(request, StreamQuery), job_id_of(job_id)
     after = request.headers.get("last-event-id") or query.after
-    Position.parse(after)
-    await use_cases.read_job(which)  # what is wrong is told by a status, before the stream begins
+    # What is wrong is told by a status, before the stream begins: a browser would try again for ever.
+    await use_cases.read_job(which)
+    await _check(use_cases, which, Position.parse(after))
     stream = Stream(query.stream) if query.stream else None
     events: AsyncIterator[bytes] = server_sent_events(request, use_cases.follow_log(which, after, stream))
     # X-Accel-Buffering: nginx holds a stream back until its buffer is full.
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Streaming(events, media_type=EVENTS, headers=headers)
+
+
+async def _check(use_cases: Cases, job_id: UUID, position: Position) -> None:
+    """Raises InvalidCursor. Where the attempt has gone, the stream goes on with the next."""
+    if position.cursor is not None:
+        with suppress(AttemptNotFound):
+            log = await use_cases.find_log(job_id, None, position.fence)
+            await use_cases.read_log_lines(log, position, 1)
 
 
 HANDLERS: Final = (read_log, stream_log)

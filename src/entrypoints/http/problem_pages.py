@@ -45,6 +45,7 @@ def page_of(error: type[EtlError]) -> str:
     summary="What an error means",
     scopes=(),
     answers=(Answer(200, "A page for people.", media="text/html"),),
+    errors=(RouteNotFound,),
 )
 async def explain_problem(code: FromPath[str]) -> Response[str]:
     """The `type` of every problem leads here."""

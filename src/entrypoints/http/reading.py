@@ -59,6 +59,8 @@ def _decoder(kind: type[Struct]) -> msgspec.json.Decoder[Any]:
 def _places(data: bytes, kind: type[Struct]) -> Iterator[Place]:
     try:
         document = msgspec.json.decode(data)
+    except msgspec.ValidationError:
+        return  # a number that no JSON Schema can be asked about: 1e1000
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from None
     for broken in _validator(kind).iter_errors(document):

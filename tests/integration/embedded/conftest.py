@@ -9,9 +9,13 @@ from adapters.embedded.postgres import EmbeddedPostgres
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """Does not exist yet, and as root lies below a directory (0700) that no other user may search."""
-    return tmp_path / "a user's data" / "postgres"
+def directory() -> Iterator[Path]:
+    """Does not exist yet, and as root lies below a directory (0700) that no other user may search.
+
+    Unlike one below tmp_path it is short enough for a socket.
+    """
+    with tempfile.TemporaryDirectory(prefix="etl-test-", ignore_cleanup_errors=True) as parent:
+        yield Path(parent) / "a user's data" / "postgres"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Keeps an embedded database in a process of its own, for tests that kill it. Says one line of JSON when ready."""
+"""Keeps an embedded database in a process of its own, for tests that kill it. Says one line of JSON."""
 
 import asyncio
 import json

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 KEEPER = Path(__file__).with_name("keeper.py")
 PATIENCE = 60.0
@@ -76,6 +77,10 @@ def accepts(url: str) -> bool:
 def postmaster(directory: Path) -> psutil.Process:
     pid = int((directory / "cluster" / "postmaster.pid").read_text().split("\n", 1)[0])
     return psutil.Process(pid)
+
+
+def sockets(url: str) -> Path:
+    return Path(str(conninfo_to_dict(url)["host"]))
 
 
 def gone(process: psutil.Process) -> bool:

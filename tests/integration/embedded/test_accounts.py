@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -16,6 +16,8 @@ import pytest
 from adapters.embedded import binaries
 from adapters.embedded.account import Account, account_for
 from adapters.embedded.postgres import EmbeddedPostgres
+from adapters.embedded.sockets import socket_directory
+from domain.errors import DataDirectoryUnusable
 from tests.integration.embedded.keeping import (
     eventually,
     execute,
@@ -23,11 +25,13 @@ from tests.integration.embedded.keeping import (
     keeping,
     one,
     postmaster,
+    sockets,
     superuser_url,
 )
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+PROBE = "import psycopg, psutil, subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
 READS_ALL = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
 
 
@@ -81,11 +85,11 @@ async def test_files_and_directories_are_private(server: EmbeddedPostgres, direc
 
 @root_only
 async def test_root_runs_it_as_another_user_and_leaves_the_parents_as_they_are(
-    server: EmbeddedPostgres, directory: Path, tmp_path: Path
+    server: EmbeddedPostgres, directory: Path
 ) -> None:
     assert server.url
-    assert _mode(tmp_path) == 0o700
-    assert (tmp_path.stat().st_uid, directory.stat().st_uid) == (0, 0)
+    assert _mode(directory.parents[1]) == 0o700
+    assert (directory.parents[1].stat().st_uid, directory.stat().st_uid) == (0, 0)
     process = postmaster(directory)
     assert 0 not in (*process.uids(), *process.gids())
     assert (
@@ -109,13 +113,12 @@ async def test_another_user_cannot_connect_even_with_the_password(open_directory
 async def test_another_user_cannot_connect_to_the_socket_of_a_long_path(open_directory: Path) -> None:
     server = EmbeddedPostgres(open_directory / ("long" * 40))
     url = await server.start()
-    host = psycopg.conninfo.conninfo_to_dict(url)["host"]
-    assert _answers_as_another_user(Path(str(host)) / ".s.PGSQL.5432") == "PermissionError"
+    assert _answers_as_another_user(sockets(url) / ".s.PGSQL.5432") == "PermissionError"
     await server.stop()
 
 
 @root_only
-async def test_a_database_that_another_user_made_runs_as_that_user(
+async def test_root_runs_a_plain_users_database_as_that_user_who_can_go_on_with_it(
     plain_user: list[str], open_directory: Path
 ) -> None:
     data = open_directory / "of nobody"
@@ -128,12 +131,12 @@ async def test_a_database_that_another_user_made_runs_as_that_user(
     assert postmaster(data).uids().real == 65534
     await server.stop()
     with keeping(data, plain_user) as keeper:
-        assert keeper.told["error"] == "DataDirectoryUnusable"
+        assert one(keeper.url, "SELECT count(*) FROM kept") == 0
 
 
 @pytest.fixture
 def plain_user() -> list[str]:
-    """How a test starts a program as a user without rights; reading alone is granted where Python lies in root's home."""
+    """Starts a program as a user without rights; it may read all where Python lies in root's home."""
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv (util-linux) is not installed")
     for command in (NOBODY, (*NOBODY, *READS_ALL)):
@@ -141,7 +144,7 @@ def plain_user() -> list[str]:
             *command,
             sys.executable,
             "-c",
-            "import psycopg, psutil, sys; sys.exit(sys.prefix == sys.base_prefix)",
+            PROBE,
         ]
         if subprocess.run(probe, capture_output=True, check=False, cwd="/").returncode == 0:
             return list(command)
@@ -149,11 +152,11 @@ def plain_user() -> list[str]:
 
 
 @pytest.fixture
-def plain_directory(open_directory: Path) -> Iterator[Path]:
+def plain_directory(open_directory: Path) -> Path:
     home = open_directory / "home of nobody"
     home.mkdir(mode=0o700)
     os.chown(home, 65534, 65534)
-    yield home / "data"
+    return home / "data"
 
 
 @root_only
@@ -213,7 +216,7 @@ def test_programs_in_an_unreadable_home_are_copied_with_their_libraries(
 
 @root_only
 async def test_a_database_runs_from_copied_programs(
-    directory: Path, tmp_path: Path, open_directory: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path, open_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     origin = binaries._in_wheel()
     copy = binaries._copied(origin, open_directory / "cache")
@@ -246,6 +249,36 @@ def test_root_without_a_user_postgres_falls_back_to_nobody(
     monkeypatch.setattr(pwd, "getpwnam", without_postgres)
     nobody = known("nobody")
     assert account_for(tmp_path / "none") == Account(nobody.pw_uid, nobody.pw_gid)
+
+
+@root_only
+@pytest.mark.parametrize("kind", ["directory", "link"])
+async def test_a_socket_directory_that_somebody_else_put_there_is_not_used(
+    kind: str, open_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(open_directory))
+    cluster, account = Path("/long" * 40), Account(12345, 12345)
+    planted = socket_directory(cluster, account).path
+    planted.rmdir()
+    if kind == "link":
+        planted.symlink_to("/")
+    else:
+        planted.mkdir()
+        os.chown(planted, 54321, 54321)
+    before = Path("/").stat()
+    with pytest.raises(DataDirectoryUnusable, match="belongs to somebody else"):
+        socket_directory(cluster, account)
+    assert (Path("/").stat().st_mode, Path("/").stat().st_uid) == (before.st_mode, before.st_uid)
+
+
+@root_only
+async def test_a_plain_user_cannot_use_the_directory_of_root(
+    server: EmbeddedPostgres, directory: Path, plain_user: list[str]
+) -> None:
+    assert server.url
+    directory.parents[1].chmod(0o755)
+    with keeping(directory, plain_user) as keeper:
+        assert keeper.told["error"] == "DataDirectoryUnusable"
 
 
 def _answers_as_another_user(socket: Path) -> str:

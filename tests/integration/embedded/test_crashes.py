@@ -6,14 +6,25 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
 from adapters.embedded.postgres import EmbeddedPostgres, attach
-from tests.integration.embedded.keeping import accepts, eventually, execute, gone, keeping, one, postmaster
+from tests.integration.embedded.keeping import (
+    accepts,
+    eventually,
+    execute,
+    gone,
+    keeping,
+    one,
+    postmaster,
+    sockets,
+)
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a parent-death signal")
 
@@ -36,9 +47,9 @@ async def test_an_owner_that_is_killed_is_replaced_at_once(directory: Path) -> N
     server = EmbeddedPostgres(directory)
     for round_ in range(3):
         with keeping(directory) as keeper:
-            execute(keeper.url, f"CREATE TABLE kept_{round_} ()")
+            execute(keeper.url, f"CREATE TABLE kept_{round_} AS SELECT {round_}")
             keeper.process.kill()
-            assert one(await server.start(), f"SELECT count(*) FROM kept_{round_}") == 0
+            assert one(await server.start(), f"TABLE kept_{round_}") == round_
             await server.stop()
 
 
@@ -100,8 +111,8 @@ async def test_a_listener_that_fails_does_not_cost_the_database(directory: Path)
 async def test_a_backend_that_computes_on_does_not_hold_up_the_restart(
     server: EmbeddedPostgres, directory: Path
 ) -> None:
-    """It would notice the death of its postmaster only when its query ends, and PostgreSQL will not start beside it."""
-    with psycopg.connect(server.url) as connection:
+    """It would notice the death only when its query ends, and PostgreSQL will not start beside it."""
+    with closing(psycopg.connect(server.url)) as connection:
         backend = connection.info.backend_pid
         busy = threading.Thread(
             target=_ignoring_the_end,
@@ -121,7 +132,8 @@ async def test_a_kill_of_everything_at_once_loses_nothing_committed(directory: P
         family = [postmaster(directory), *postmaster(directory).children(recursive=True)]
         os.kill(keeper.process.pid, signal.SIGSTOP)
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         keeper.process.kill()
     assert (directory / "cluster" / "postmaster.pid").exists()
     assert (directory / "cluster" / "postmaster.pid").read_text().startswith(str(family[0].pid))
@@ -137,14 +149,16 @@ async def test_a_pid_file_that_names_a_live_process_of_others_does_not_stop_the_
     """A reused pid is the rule in a container: there PostgreSQL has the same small number each time."""
     server = EmbeddedPostgres(directory)
     socket_locks = await _crashed(server, directory)
-    program = "sleep 600" if kind == "another program" else "exit 0"
-    with subprocess.Popen(["sh", "-c", program]) as other:
+    program = "read _" if kind == "another program" else "exit 0"
+    with subprocess.Popen(["sh", "-c", program], stdin=subprocess.PIPE) as other:
         _rewrite_pid(directory / "cluster" / "postmaster.pid", other.pid)
         for lock in socket_locks:
             _rewrite_pid(lock, other.pid)
+        if kind == "zombie":
+            eventually(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE, "a zombie")
         assert one(await server.start(), "SELECT count(*) FROM kept") == 0
         await server.stop()
-        other.kill()
+        assert psutil.pid_exists(other.pid)
 
 
 @pytest.mark.parametrize("content", ["", "not a pid\n"])
@@ -163,7 +177,7 @@ def test_an_initdb_that_was_killed_half_way_is_done_again(directory: Path) -> No
         [sys.executable, str(Path(__file__).with_name("keeper.py")), str(directory)], stdout=subprocess.PIPE
     )
     aside = directory / "cluster.new"
-    eventually(lambda: (aside / "PG_VERSION").exists(), "initdb is at work")
+    eventually((aside / "PG_VERSION").exists, "initdb is at work")
     keeper.kill()
     keeper.communicate()
     assert aside.exists()
@@ -176,8 +190,8 @@ def test_an_initdb_that_was_killed_half_way_is_done_again(directory: Path) -> No
 async def _crashed(server: EmbeddedPostgres, directory: Path) -> list[Path]:
     """Leaves the files of a postmaster that had no time to remove them; answers its socket's locks."""
     execute(await server.start(), "CREATE TABLE kept ()")
-    names = ("postmaster.pid", ".s.PGSQL.5432.lock")
-    files = {directory / "cluster" / name: (directory / "cluster" / name).read_text() for name in names}
+    paths = (directory / "cluster" / "postmaster.pid", sockets(server.url) / ".s.PGSQL.5432.lock")
+    files = {path: path.read_text() for path in paths}
     await server.stop()
     for path, content in files.items():
         path.write_text(content)
@@ -196,4 +210,4 @@ def _ignoring_the_end(connection: psycopg.Connection[Any], question: str) -> Non
 
 
 def _is_active(url: str, pid: int) -> bool:
-    return one(url, f"SELECT count(*) FROM pg_stat_activity WHERE pid = {pid} AND state = 'active'") == 1
+    return str(one(url, f"SELECT state FROM pg_stat_get_activity({pid})")) == "active"  # noqa: S608 - a number

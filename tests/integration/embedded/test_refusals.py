@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -133,7 +134,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @root_only
 async def test_a_disk_that_is_too_small_for_a_new_database_is_told(small_disk: Path) -> None:
     server = EmbeddedPostgres(small_disk / "data")
-    with pytest.raises(DatabaseDidNotStart, match="is full. Make room"):
+    with pytest.raises(DatabaseDidNotStart, match=r"is full\. Make room"):
         await server.start()
     assert not (small_disk / "data" / "cluster").exists()
     assert not (small_disk / "data" / "cluster.new").exists()
@@ -150,14 +151,18 @@ async def test_a_disk_that_is_full_at_a_later_start_costs_no_data(small_disk: Pa
     await server.stop()
     filler = small_disk / "filler"
     with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(bytes(1 << 16))
-            file.flush()
-    with pytest.raises(DatabaseDidNotStart, match="is full. Make room"):
+        _fill(file)
+    with pytest.raises(DatabaseDidNotStart, match=r"is full\. Make room"):
         await server.start()
     filler.unlink()
     assert one(await server.start(), "SELECT count(*) FROM kept") == 0
     await server.stop()
+
+
+def _fill(file: BinaryIO) -> None:
+    while True:
+        file.write(bytes(1 << 16))
+        file.flush()
 
 
 @root_only

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from adapters.embedded.postgres import EmbeddedPostgres, attach
 from adapters.embedded.server_log import LARGEST
 from domain.errors import DatabaseDidNotStart
-from tests.integration.embedded.keeping import accepts, execute, one, postmaster, superuser_url
+from tests.integration.embedded.keeping import accepts, execute, one, postmaster, sockets, superuser_url
 
 
 async def test_a_database_is_made_and_is_there_again_after_a_stop(directory: Path) -> None:
@@ -117,12 +117,12 @@ async def test_a_path_with_a_comma_and_one_too_long_for_a_socket_work(tmp_path: 
         server = EmbeddedPostgres(directory)
         url = await server.start()
         assert one(url, "SELECT 1") == 1
-        sockets = Path(psycopg.conninfo.conninfo_to_dict(url)["host"])  # type: ignore[arg-type]  # a str
-        assert not sockets.is_relative_to(tmp_path)
-        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+        private = sockets(url)
+        assert not private.is_relative_to(tmp_path)
+        assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert attach(directory) == url
         await server.stop()
-        assert not sockets.exists()
+        assert not private.exists()
 
 
 async def test_a_moved_directory_is_found_where_it_is_now(directory: Path, tmp_path: Path) -> None:

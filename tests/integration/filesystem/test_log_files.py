@@ -75,6 +75,13 @@ async def test_a_torn_record_and_a_record_without_bytes_do_not_count(store: File
     assert await store.size(ref, ERR) == 0
 
 
+async def test_records_of_bytes_that_a_power_cut_took_do_not_count(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a\nb"), (ERR, b"c\n"), (OUT, b"d\n"))
+    os.truncate(store.target(ref), 2)
+    assert await texts(store, ref) == ["a"]
+    assert [await store.size(ref, stream) for stream in (OUT, ERR)] == [2, 0]
+
+
 async def test_bytes_beyond_the_last_record_belong_to_the_last_run(store: FilesystemLogStore) -> None:
     ref = a_log(store, (OUT, b"a\n"), (ERR, b"b\n"), (OUT, b"c\n"))
     os.truncate(store.target(ref).with_suffix(".idx"), 2 * RECORD_BYTES)

@@ -75,6 +75,14 @@ def test_symlinks_in_a_circle_and_to_nothing_are_refused(
     assert "no file" in refusal(catalog, "c.py")
 
 
+def test_a_file_whose_name_could_be_taken_for_something_else_is_refused(
+    catalog: FilesystemScriptCatalog, scripts: Path
+) -> None:
+    for name in ("a\\b.py", "-c.py", "line\n.py"):
+        (scripts / name).touch()
+        refusal(catalog, name)
+
+
 def test_what_is_no_regular_file_is_refused(catalog: FilesystemScriptCatalog, scripts: Path) -> None:
     (scripts / "directory.py").mkdir()
     os.mkfifo(scripts / "fifo.py")

@@ -1,7 +1,9 @@
-"""The HTTP API on the memory adapters, with a worker's controls, and a client that holds it to its document."""
+"""The HTTP API on the memory adapters, a worker's controls, and a client that holds it to its document."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +49,7 @@ from entrypoints.http.openapi import document_of
 from tests.builders import TERMS, a_key, a_worker, claim_of, report_of, succeeded
 
 CHANCE = SystemChance()
+PATIENCE = 20.0
 RULES = SubmitRules(timeout_seconds=3600.0, stop_grace_seconds=10.0, allow_commands=True)
 
 
@@ -75,17 +78,18 @@ class Api:
     def app(self, config: HttpConfig | None = None) -> Any:
         return create_app(self.use_cases(), config or HttpConfig())
 
-    async def client(self, *scopes: Scope, config: HttpConfig | None = None, **headers: str) -> httpx.AsyncClient:
+    async def client(
+        self, *scopes: Scope, config: HttpConfig | None = None, **headers: str
+    ) -> httpx.AsyncClient:
         """A client with a key of these scopes. Each answer is held against the OpenAPI document."""
         if scopes:
             headers = {"Authorization": f"Bearer {await self.key(*scopes)}", **headers}
-        document = document_of(routes_of(self.use_cases(), HttpConfig()))
         transport = httpx.ASGITransport(self.app(config), raise_app_exceptions=False)
         return httpx.AsyncClient(
             transport=transport,
             base_url="http://localhost",
             headers=headers,
-            event_hooks={"response": [Documented(document)]},
+            event_hooks={"response": [Documented(document())]},
         )
 
     async def start(self, job_id: UUID | str) -> Job:
@@ -138,12 +142,23 @@ class Api:
         )
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Looks again and again, for at most `PATIENCE`."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - the memory store tells nobody of its subscribers
+            await asyncio.sleep(0.005)
+
+
+@cache
+def document() -> dict[str, Any]:
+    return document_of(routes_of(Api().use_cases(), HttpConfig()))
+
+
 @dataclass
 class Documented:
     """Fails where an answer is not in the document: its status, its media type, or its shape."""
 
     document: dict[str, Any]
-    seen: set[tuple[str, int]] = field(default_factory=set)
 
     async def __call__(self, response: httpx.Response) -> None:
         await response.aread()
@@ -152,27 +167,37 @@ class Documented:
             assert response.status_code in {204, 400, 403, 404, 405}, response.text
             return
         answers = described["responses"]
-        assert str(response.status_code) in answers, (response.request.url, response.status_code, response.text)
+        assert str(response.status_code) in answers, (
+            response.request.url,
+            response.status_code,
+            response.text,
+        )
         content = answers[str(response.status_code)].get("content", {})
         if response.content or content:
             self._fits(response, content)
 
     def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
-        parts = request.url.path.split("/")
+        method = request.method.lower()
         for path, methods in self.document["paths"].items():
-            steps = path.split("/")
-            if len(steps) == len(parts) and all(s == p or s.startswith("{") for s, p in zip(steps, parts, strict=True)):
-                if request.method.lower() in methods:
-                    return dict(methods[request.method.lower()])
+            if method in methods and _leads_to(path, request.url.path):
+                return dict(methods[method])
         return None
 
     def _fits(self, response: httpx.Response, content: dict[str, Any]) -> None:
         media = response.headers["content-type"].partition(";")[0]
         assert media in content or "*/*" in content, (response.request.url, media, list(content))
         schema = content.get(media, {}).get("schema", {})
-        if media.endswith("json") and schema:
-            self.validator(schema).validate(msgspec.json.decode(response.content))
+        bodies = response.content.splitlines() if media.endswith("ndjson") else [response.content]
+        for body in bodies if media.endswith("json") and schema else ():
+            self.validator(schema).validate(msgspec.json.decode(body))
 
     def validator(self, schema: dict[str, Any]) -> jsonschema_rs.Validator:
         whole = {**schema, "components": self.document["components"]}
         return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
+
+
+def _leads_to(template: str, path: str) -> bool:
+    steps, parts = template.split("/"), path.split("/")
+    if len(steps) != len(parts):
+        return False
+    return all(step == part or step.startswith("{") for step, part in zip(steps, parts, strict=True))

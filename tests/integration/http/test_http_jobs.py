@@ -8,7 +8,7 @@ import pytest
 from domain.access import Scope
 from domain.job import JobState
 from tests.builders import failed
-from tests.integration.http.api import RULES, Api
+from tests.integration.http.api import RULES, Api, until
 
 JOBS = "/api/v1/jobs"
 FULL = {
@@ -22,7 +22,14 @@ FULL = {
     "expires_at": "2030-01-02T00:00:00Z",
     "timeout_seconds": 60.5,
     "stop_grace_seconds": 0,
-    "retry": {"max_attempts": 3, "delay_seconds": 1, "factor": 1.5, "jitter": 0, "on": ["lost"], "exit_codes": [75]},
+    "retry": {
+        "max_attempts": 3,
+        "delay_seconds": 1,
+        "factor": 1.5,
+        "jitter": 0,
+        "on": ["lost"],
+        "exit_codes": [75],
+    },
     "concurrency": {"key": "warehouse", "limit": 2},
     "labels": {"team": "finance"},
 }
@@ -52,7 +59,12 @@ async def test_a_full_request_comes_back_as_accepted_with_secrets_masked(admin: 
 
 async def test_defaults_are_filled_in(admin: httpx.AsyncClient) -> None:
     job = await submitted(admin)
-    assert (job["queue"], job["priority"], job["timeout_seconds"], job["stop_grace_seconds"]) == ("default", 0, 3600, 10)
+    assert (job["queue"], job["priority"], job["timeout_seconds"], job["stop_grace_seconds"]) == (
+        "default",
+        0,
+        3600,
+        10,
+    )
 
 
 async def test_a_command_needs_its_own_scope(api: Api) -> None:
@@ -80,7 +92,12 @@ async def test_an_unknown_script_and_one_outside_are_422(admin: httpx.AsyncClien
 
 
 async def test_what_can_never_run_is_422_and_names_every_place(admin: httpx.AsyncClient) -> None:
-    wrong = {"script": "load.py", "command": ["x"], "environment": {"LD_PRELOAD": "x", "ETL_X": "y"}, "args": ["\0"]}
+    wrong = {
+        "script": "load.py",
+        "command": ["x"],
+        "environment": {"LD_PRELOAD": "x", "ETL_X": "y"},
+        "args": ["\0"],
+    }
     answer = await admin.post(JOBS, json=wrong)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid-job")
     pointers = {error["pointer"] for error in answer.json()["errors"]}
@@ -199,11 +216,27 @@ async def test_a_short_id_finds_the_job_it_begins(admin: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=1_0", "limit=%D9%A1", "limit=1&limit=2", "limit=", "limit=nan", "state=done",
-     "colour=red", "submitted_after=yesterday", "submitted_after=5", "submitted_after=2026-01-01T00:00:00",
-     "label=nocolon", "queue=a%00b", "queue=default%0A", "id_prefix=XYZ", "limit=%ff",
-     "submitted_before=0001-01-01T00:00:00%2B14:00"],
-)  # fmt: skip
+    [
+        "limit=0",
+        "limit=201",
+        "limit=1_0",
+        "limit=%D9%A1",
+        "limit=1&limit=2",
+        "limit=",
+        "limit=nan",
+        "state=done",
+        "colour=red",
+        "submitted_after=yesterday",
+        "submitted_after=5",
+        "submitted_after=2026-01-01T00:00:00",
+        "label=nocolon",
+        "queue=a%00b",
+        "queue=default%0A",
+        "id_prefix=XYZ",
+        "limit=%ff",
+        "submitted_before=0001-01-01T00:00:00%2B14:00",
+    ],
+)
 async def test_a_wrong_parameter_is_400_and_named(admin: httpx.AsyncClient, query: str) -> None:
     answer = await admin.get(f"{JOBS}?{query}")
     assert answer.status_code == 400, answer.text
@@ -233,8 +266,7 @@ async def test_waiting_answers_as_soon_as_the_job_is_final(api: Api, admin: http
     assert (await admin.get(f"{JOBS}/{job.id}", params={"wait": "0.05"})).json()["state"] == "running"
 
     async def end_when_somebody_waits() -> None:
-        while not api.records.inboxes:
-            await asyncio.sleep(0.005)
+        await until(lambda: bool(api.records.inboxes))
         await api.end(job)
 
     ending = asyncio.create_task(end_when_somebody_waits())
@@ -248,7 +280,10 @@ async def test_nobody_waits_for_longer_than_a_minute(admin: httpx.AsyncClient, w
     assert (await admin.get(f"{JOBS}/{(await submitted(admin))['id']}?wait={wait}")).status_code == 400
 
 
-@pytest.mark.parametrize("form", ["{%s}", "urn:uuid:%s", "upper", "nohyphens", "%s%%0A", "1_0", "10**30", "%%2f..%%2f%s"])
+@pytest.mark.parametrize(
+    "form",
+    ["{%s}", "urn:uuid:%s", "upper", "nohyphens", "%s%%0A", "1_0", "10**30", "%%2f..%%2f%s"],
+)
 async def test_an_id_has_one_form_and_anything_else_is_404(admin: httpx.AsyncClient, form: str) -> None:
     job_id = str((await submitted(admin))["id"])
     forms = {"upper": job_id.upper(), "nohyphens": job_id.replace("-", "")}
@@ -260,15 +295,24 @@ async def test_an_id_has_one_form_and_anything_else_is_404(admin: httpx.AsyncCli
 
 @pytest.mark.parametrize(
     ("method", "tail"),
-    [("GET", ""), ("GET", "/attempts"), ("GET", "/events"), ("GET", "/log"), ("GET", "/log/stream"),
-     ("POST", "/cancel"), ("POST", "/retry")],
-)  # fmt: skip
+    [
+        ("GET", ""),
+        ("GET", "/attempts"),
+        ("GET", "/events"),
+        ("GET", "/log"),
+        ("GET", "/log/stream"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+    ],
+)
 async def test_a_job_that_is_not_there_is_404(admin: httpx.AsyncClient, method: str, tail: str) -> None:
     answer = await admin.request(method, f"{JOBS}/019a0000-0000-7000-8000-000000000000{tail}")
     assert (answer.status_code, answer.json()["code"]) == (404, "job-not-found")
 
 
-async def test_attempts_and_events_tell_what_happened_newest_first(api: Api, admin: httpx.AsyncClient) -> None:
+async def test_attempts_and_events_tell_what_happened_newest_first(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
     retry = {"max_attempts": 2, "delay_seconds": 0, "jitter": 0}
     job_id = str((await submitted(admin, retry=retry))["id"])
     await api.end(await api.start(job_id), failed(3))
@@ -287,7 +331,9 @@ async def test_attempts_and_events_tell_what_happened_newest_first(api: Api, adm
 # -- changing --------------------------------------------------------------------------------------
 
 
-async def test_cancel_is_200_queued_202_running_200_again_and_409_ended(api: Api, admin: httpx.AsyncClient) -> None:
+async def test_cancel_is_200_queued_202_running_200_again_and_409_ended(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
     queued = f"{JOBS}/{(await submitted(admin, priority=-1))['id']}"
     running = await api.start((await admin.get(JOBS)).json()["items"][0]["id"])
     asked = await admin.post(f"{JOBS}/{running.id}/cancel")

@@ -60,6 +60,9 @@ class Rig:
     async def start_python(self, source: str, **changes: Any) -> SupervisedProcess:
         return await self.start(*PYTHON, source, self.mark, **changes)
 
+    async def start_sleep(self, **changes: Any) -> SupervisedProcess:
+        return await self.start("/bin/sh", "-c", "while :; do sleep 1000; done", self.mark, **changes)
+
     async def run(self, *argv: str, **changes: Any) -> tuple[Exit, bytes]:
         """The end and the log."""
         process = await self.start(*argv, **changes)
@@ -95,7 +98,7 @@ class Rig:
 
 async def eventually(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what the kernel knows wakes nobody here
             await asyncio.sleep(0.01)
 
 

@@ -126,7 +126,7 @@ async def test_who_ended_before_a_stop_reached_it_was_not_stopped(rig: Rig) -> N
 
 async def test_two_hundred_are_cancelled_at_once(rig: Rig) -> None:
     """F38."""
-    processes = await asyncio.gather(*(rig.start("/bin/sleep", "1000", rig.mark) for _ in range(200)))
+    processes = await asyncio.gather(*(rig.start_sleep() for _ in range(200)))
     for process in processes:
         process.stop()
     ends = await asyncio.gather(*(process.wait() for process in processes))

@@ -15,9 +15,10 @@ DAEMON = (
     "if os.fork() == 0:\n"
     "    os.setsid()\n"
     "    if os.fork(): os._exit(0)\n"
-    "    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)\n"
+    "    for name in ('SIGTERM', 'SIGHUP', 'SIGINT'): signal.signal(getattr(signal, name), signal.SIG_IGN)\n"
     "    os.closerange(0, 64); os.open('/dev/null', os.O_RDWR); os.chdir('/')\n"
-    "    os.execve(sys.executable, [sys.executable, '-I', '-S', '-c', 'import time; time.sleep(1000)', MARK], {})\n"
+    "    sleep = [sys.executable, '-I', '-S', '-c', 'import time; time.sleep(1000)', MARK]\n"
+    "    os.execve(sys.executable, sleep, {})\n"
 )
 CHAIN = (
     "import os, signal, sys, time\n"
@@ -57,7 +58,7 @@ EVIL = {
         "for _ in range(50):\n    if os.fork() == 0: os._exit(0)\nprint('up', flush=True)\n" + SLEEP
     ),
     "vfork by the shell, in background": "import os\nos.execv('/bin/sh', ['sh', '-c', "
-    "'trap \"\" TERM; (sleep 1000; : MARK) & (setsid sleep 1000 &) ; echo up; sleep 1000', MARK])\n",
+    "'trap \"\" TERM; sleep 1000 & (setsid sleep 1000 &) ; echo up; sleep 1000', MARK])\n",
 }
 
 
@@ -117,8 +118,8 @@ async def test_programs_are_the_first_to_go_when_memory_is_short(rig: Rig) -> No
 
 
 async def test_a_kill_reaches_no_process_of_another_attempt(rig: Rig) -> None:
-    first = await rig.start("/bin/sleep", "1000", rig.mark)
-    second = await rig.start("/bin/sleep", "1000", rig.mark)
+    first = await rig.start_sleep()
+    second = await rig.start_sleep()
     await eventually(lambda: len(rig.survivors()) == 2)
     first.stop()
     await first.wait()

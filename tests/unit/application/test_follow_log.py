@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from application.follow_log import FollowLog, LogEnd, LogEvent, Quiet
-from application.ports.notifier import JobChanged
+from application.ports.notifier import JobChanged, Reconnected
 from domain.errors import InvalidCursor
 from domain.job import Job, JobState
 from domain.log import Line, Stream
@@ -81,6 +81,22 @@ async def test_a_finished_log_is_told_from_its_first_line_to_the_end(world: Worl
     assert texts(events) == ["one", "two", "no newline"]
     assert states(events) == [JobState.SUCCEEDED]
     assert events[-1] == LogEnd(after)
+
+
+@pytest.mark.parametrize("notice", [JobChanged, lambda _: Reconnected()])
+async def test_a_notice_wakes_the_reader_before_the_next_look(
+    world: World, notice: type[JobChanged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.follow_log.POLL_SECONDS", 60.0)
+    job = await world.started()
+    events = follow(world)(job.id)
+    await next_of(events)
+    coming = asyncio.create_task(next_of(events))
+    for _ in range(10):  # nothing in memory takes more turns of the loop to come to its wait
+        await asyncio.sleep(0)
+    await world.queue.report([report_of(job)])
+    world.notifier.publish(notice(job.id))
+    assert isinstance(await coming, Job)
 
 
 async def test_lines_come_while_the_program_writes_them(world: World) -> None:

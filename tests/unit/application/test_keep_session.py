@@ -100,11 +100,13 @@ async def test_what_was_lost_with_the_dead_session_is_stopped(world: World) -> N
 async def test_an_adoption_that_the_database_did_not_answer_is_asked_for_again(world: World) -> None:
     job = await world.started()
     holds = world.holds(job)
+    renewed_at = world.held.renewed_at
     await world.session_died()
     world.queue.away["adopt"] = 1
     with world.held.holding(holds.held):
         with pytest.raises(DatabaseUnavailable):
             await world.renew()
+        assert world.held.renewed_at == renewed_at  # no deadline is reckoned from a lease that holds nothing
         assert await world.renew() is None
         renewal = await world.renew()
     assert renewal is not None

@@ -28,7 +28,10 @@ async def test_a_final_job_is_answered_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("notice", [JobChanged, lambda _: Reconnected()])
-async def test_a_notice_wakes_the_one_who_waits(world: World, notice: type[JobChanged]) -> None:
+async def test_a_notice_wakes_the_one_who_waits(
+    world: World, notice: type[JobChanged], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("application.read_jobs.POLL_SECONDS", 60.0)
     job = await world.started()
     waiting = asyncio.create_task(await_job(world)(job.id, 60))
     await until_listening(world)

@@ -3,8 +3,6 @@
 import errno
 import os
 
-from adapters.process.supervisor.launch import Launch
-
 _TOO_MANY = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 FULL = "The machine could not make another process: too many are running, or too little memory is free."
 
@@ -29,7 +27,7 @@ _IS_DIRECTORY = "The program {name} is a directory."
 _BAD_VALUE = "An argument or a variable holds a NUL character, which none can carry."
 
 
-def sentence(launch: Launch, step: str, number: int) -> str:
+def sentence(program: str, step: str, number: int) -> str:
     """`step` is the one of `program.start` that failed, `number` its errno."""
     if number in _TOO_MANY:
         return FULL
@@ -37,9 +35,9 @@ def sentence(launch: Launch, step: str, number: int) -> str:
         return _BAD_VALUE
     known = {"directory": _DIRECTORY, "program": _PROGRAM}.get(step, {}).get(number)
     if step == "program":
-        known = _better(launch.argv[0], number) or known
+        known = _better(program, number) or known
     text = known or f"The {step} could not be used: {{error}}."
-    return text.format(name=os.path.basename(launch.argv[0]), error=described(number))
+    return text.format(name=os.path.basename(program), error=described(number))
 
 
 def of_the_machine(number: int) -> str:

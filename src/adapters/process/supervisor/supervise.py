@@ -66,7 +66,7 @@ class Supervisor:
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
         except OSError as error:
-            return {"start_error": start_errors.sentence(self._launch, "fork", error.errno or 0)}
+            return {"start_error": start_errors.sentence(self._launch.argv[0], "fork", error.errno or 0)}
         pump.start()
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
@@ -181,7 +181,7 @@ class Supervisor:
         if status is None:
             return {"lost": "Its main process could not be killed.", "stopped": self._stopped}
         if (failed := program.failure(told)) is not None:
-            return {"start_error": start_errors.sentence(self._launch, *failed)}
+            return {"start_error": start_errors.sentence(self._launch.argv[0], *failed)}
         code = os.waitstatus_to_exitcode(status)
         ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
         return {**ended, "stopped": self._stopped}

@@ -29,22 +29,23 @@ def serve(socket_fd: int, lock_fd: int) -> None:
     os.closerange(max(socket_fd, lock_fd) + 1, os.sysconf("SC_OPEN_MAX"))
     os.set_inheritable(socket_fd, False)
     os.set_inheritable(lock_fd, False)
+    os.setsid()  # the terminal's Ctrl-C and hang-up are the worker's
     os.chdir("/")
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     kernel.set_name("etl-zygote")
     kernel.become_subreaper()
     kernel.set_dumpable(dumpable=False)
-    Zygote(socket.socket(fileno=socket_fd), lock_fd).run()
+    Zygote(socket.socket(fileno=socket_fd), lock_fd, Wakeup()).run()
 
 
 class Zygote:
     """Supervisors by pid; whatever else becomes a child of this process has lost its supervisor."""
 
-    def __init__(self, worker: socket.socket, lock: int) -> None:
+    def __init__(self, worker: socket.socket, lock: int, wakeup: Wakeup) -> None:
         self._worker: Channel | None = Channel(worker)
         self._lock = lock
-        self._wakeup = Wakeup()
+        self._wakeup = wakeup
         self._supervisors: dict[int, str] = {}
         self._asked: list[str] = []
         self._strays = False

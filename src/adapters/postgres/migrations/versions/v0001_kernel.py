@@ -19,7 +19,8 @@ CREATE TABLE etl.job (
     submitted_by        text        NOT NULL,
     retry_of            uuid,
     -- the latest ended attempt
-    outcome             text        CHECK (outcome IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'lost')),
+    outcome             text
+        CHECK (outcome IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'lost')),
     reason              json,
     usage               json,
     -- the end; until then etl.job_queue has the word
@@ -69,12 +70,15 @@ CREATE TABLE etl.job_queue (
 ) WITH (
     -- Vacuumed by count, not by share of the table: dead rows pile up at the head of the claim's index.
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000,
-    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0
+    autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000,
+    autovacuum_vacuum_cost_delay = 0
 );
 CREATE INDEX job_queue_ready ON etl.job_queue (queue, priority DESC, due_at, job_id) WHERE state = 'queued';
-CREATE INDEX job_queue_parked ON etl.job_queue (parked_on, priority DESC, due_at, job_id) WHERE state = 'parked';
+CREATE INDEX job_queue_parked
+    ON etl.job_queue (parked_on, priority DESC, due_at, job_id) WHERE state = 'parked';
 CREATE INDEX job_queue_held ON etl.job_queue (session_id) WHERE state = 'running';
-CREATE INDEX job_queue_expiry ON etl.job_queue (expires_at) WHERE expires_at IS NOT NULL AND state <> 'running';
+CREATE INDEX job_queue_expiry
+    ON etl.job_queue (expires_at) WHERE expires_at IS NOT NULL AND state <> 'running';
 """
 
 ATTEMPT_AND_EVENT: Final = """

@@ -1,0 +1,1 @@
+"""The queue beside procrastinate and pgqueuer, all on one embedded PostgreSQL with durable settings."""

@@ -1,0 +1,199 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from litestar import get
+from litestar.routes import HTTPRoute
+
+from domain.access import Principal, Scope
+from entrypoints.http.app import HttpConfig, routes_of
+from entrypoints.http.operation import Operation
+from tests.builders import a_key
+from tests.integration.http.api import Api
+
+SOME_ID = "019a0000-0000-7000-8000-000000000000"
+OPEN = {
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/problems/{code:str}"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/api/docs"),
+    ("GET", "/api/docs/{name:str}"),
+}
+SCOPES = {
+    ("POST", "/api/v1/jobs"): {Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND},
+    ("POST", "/api/v1/jobs/batch"): {Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND},
+    ("GET", "/api/v1/jobs"): {Scope.JOBS_READ},
+    ("GET", "/api/v1/jobs/{job_id:str}"): {Scope.JOBS_READ},
+    ("GET", "/api/v1/jobs/{job_id:str}/attempts"): {Scope.JOBS_READ},
+    ("GET", "/api/v1/jobs/{job_id:str}/events"): {Scope.JOBS_READ},
+    ("POST", "/api/v1/jobs/{job_id:str}/cancel"): {Scope.JOBS_CANCEL},
+    ("POST", "/api/v1/jobs/{job_id:str}/retry"): {Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND},
+    ("GET", "/api/v1/jobs/{job_id:str}/log"): {Scope.LOGS_READ},
+    ("GET", "/api/v1/jobs/{job_id:str}/log/stream"): {Scope.LOGS_READ},
+    ("GET", "/api/v1/queues"): {Scope.JOBS_READ},
+    ("PATCH", "/api/v1/queues/{name:str}"): {Scope.QUEUES_WRITE},
+    ("POST", "/api/v1/queues/{name:str}/pause"): {Scope.QUEUES_WRITE},
+    ("POST", "/api/v1/queues/{name:str}/resume"): {Scope.QUEUES_WRITE},
+    ("GET", "/api/v1/workers"): {Scope.JOBS_READ},
+    ("POST", "/api/v1/workers/{worker_id:str}/drain"): {Scope.WORKERS_WRITE},
+    ("POST", "/api/v1/keys"): {Scope.KEYS_WRITE},
+    ("GET", "/api/v1/keys"): {Scope.KEYS_WRITE},
+    ("DELETE", "/api/v1/keys/{key_id:str}"): {Scope.KEYS_WRITE},
+}
+
+
+def routes(api: Api) -> dict[tuple[str, str], object]:
+    app = routes_of(api.use_cases(), HttpConfig())
+    return {
+        (str(method), route.path): handler.opt.get("operation")
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        for method in handler.http_methods
+        if method != "OPTIONS"
+    }
+
+
+def test_every_route_declares_who_may_use_it(api: Api) -> None:
+    declared = {}
+    for where, operation in routes(api).items():
+        assert isinstance(operation, Operation), where
+        declared[where] = set(operation.scopes)
+    assert declared == SCOPES | {where: set() for where in OPEN}
+
+
+@pytest.mark.parametrize(("method", "path"), SCOPES)
+async def test_a_route_is_closed_without_a_key_and_with_every_other_scope(
+    api: Api, method: str, path: str
+) -> None:
+    url = path.replace("{name:str}", "default")
+    url = (
+        url.replace("{job_id:str}", SOME_ID)
+        .replace("{worker_id:str}", SOME_ID)
+        .replace("{key_id:str}", SOME_ID)
+    )
+    anonymous = await (await api.client()).request(method, url)
+    assert (anonymous.status_code, anonymous.headers["www-authenticate"]) == (401, 'Bearer realm="etl"')
+    others = set(Scope) - SCOPES[method, path] - {Scope.ADMIN}
+    refused = await (await api.client(*others)).request(method, url)
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing-scope")
+    assert any(f"`{scope}`" in refused.json()["detail"] for scope in SCOPES[method, path])
+    for scope in (*SCOPES[method, path], Scope.ADMIN):
+        let_in = await (await api.client(scope)).request(method, url)
+        assert let_in.status_code not in {401, 403}
+
+
+async def test_a_route_that_declares_nothing_is_open_to_nobody(api: Api) -> None:
+    @get("/forgotten")
+    async def forgotten() -> None: ...
+
+    app: Any = routes_of(api.use_cases(), HttpConfig())
+    app.register(forgotten)
+    headers = {"Authorization": f"Bearer {await api.key(Scope.ADMIN)}"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        assert (await client.get("/forgotten", headers=headers)).status_code == 403
+
+
+async def test_both_headers_are_understood_and_only_one_may_come(api: Api) -> None:
+    secret = await api.key(Scope.JOBS_READ)
+    client = await api.client()
+    for headers in (
+        {"Authorization": f"Bearer {secret}"},
+        {"Authorization": f"bearer  {secret}"},
+        {"X-API-Key": secret},
+    ):
+        assert (await client.get("/api/v1/jobs", headers=headers)).status_code == 200
+    twice = [
+        [("Authorization", f"Bearer {secret}"), ("X-API-Key", secret)],
+        [("Authorization", f"Bearer {secret}"), ("Authorization", f"Bearer {secret}")],
+        [("X-API-Key", secret), ("X-API-Key", secret)],
+    ]
+    for pairs in twice:
+        answer = await client.get("/api/v1/jobs", headers=pairs)
+        assert (answer.status_code, answer.json()["code"]) == (400, "two-credentials")
+
+
+@pytest.mark.parametrize("value", ["Basic YTpi", "Bearer", "Bearer ", "etl_x", ""])
+async def test_another_scheme_is_401(api: Api, value: str) -> None:
+    answer = await (await api.client()).get("/api/v1/jobs", headers={"Authorization": value})
+    assert (answer.status_code, answer.json()["code"]) == (401, "wrong-scheme")
+
+
+async def test_unknown_expired_and_revoked_keys_hear_the_same(api: Api) -> None:
+    now = datetime.now(UTC)
+    for secret, changes in (("etl_expired", {"expires_at": now}), ("etl_revoked", {"revoked_at": now})):
+        await api.access.add(a_key(secret, **changes))
+    client, heard = await api.client(), set()
+    for secret in (
+        "etl_unknown",
+        "etl_expired",
+        "etl_revoked",
+        "no-prefix",
+        "etl_\u00fc".encode().decode("latin-1"),
+    ):
+        answer = await client.get("/api/v1/jobs", headers={b"X-API-Key": secret.encode("latin-1")})
+        heard.add((answer.status_code, answer.json()["code"], answer.json()["detail"]))
+    assert len(heard) == 1
+    assert heard.pop()[:2] == (401, "unauthenticated")
+
+
+async def test_a_revoked_key_ends_at_once(api: Api, admin: httpx.AsyncClient) -> None:
+    made = (await admin.post("/api/v1/keys", json={"name": "ci", "scopes": ["jobs:read"]})).json()
+    client = await api.client(Authorization=f"Bearer {made['secret']}")
+    assert (await client.get("/api/v1/jobs")).status_code == 200
+    assert (await admin.delete(f"/api/v1/keys/{made['id']}")).status_code == 204
+    assert (await client.get("/api/v1/jobs")).status_code == 401
+
+
+async def test_without_auth_everybody_may(api: Api) -> None:
+    client = await api.client(config=HttpConfig(auth=False))
+    answer = await client.post("/api/v1/jobs", json={"script": "load.py"})
+    assert answer.json()["submitted_by"] == Principal(name="anonymous", scopes=frozenset()).name
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+async def test_a_key_is_issued_listed_without_its_secret_and_revoked(admin: httpx.AsyncClient) -> None:
+    expires = (datetime.now(UTC) + timedelta(days=90)).isoformat()
+    wanted = {"name": "ci", "scopes": ["jobs:read", "logs:read"], "expires_at": expires}
+    made = await admin.post("/api/v1/keys", json=wanted)
+    assert made.status_code == 201
+    assert made.json()["secret"].startswith(made.json()["prefix"])
+    listed = (await admin.get("/api/v1/keys")).json()["items"]
+    assert made.json()["id"] in {key["id"] for key in listed}
+    assert all("secret" not in key and "digest" not in key for key in listed)
+    await admin.delete(f"/api/v1/keys/{made.json()['id']}")
+    assert made.json()["id"] not in {key["id"] for key in (await admin.get("/api/v1/keys")).json()["items"]}
+
+
+async def test_keys_page(admin: httpx.AsyncClient) -> None:
+    for n in range(4):
+        await admin.post("/api/v1/keys", json={"name": f"k{n}", "scopes": ["jobs:read"]})
+    first = (await admin.get("/api/v1/keys?limit=3")).json()
+    rest = (await admin.get("/api/v1/keys", params={"cursor": first["next_cursor"]})).json()
+    ids = [key["id"] for key in first["items"] + rest["items"]]
+    assert len(set(ids)) == 5
+    assert ids == sorted(ids, reverse=True)
+    assert rest["next_cursor"] is None
+
+
+async def test_a_key_grants_no_more_than_its_issuer_has(api: Api) -> None:
+    client = await api.client(Scope.KEYS_WRITE, Scope.JOBS_READ)
+    answer = await client.post("/api/v1/keys", json={"name": "x", "scopes": ["jobs:read", "admin"]})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await client.post("/api/v1/keys", json={"name": "x", "scopes": ["jobs:read"]})).status_code == 201
+
+
+async def test_a_key_that_makes_no_sense_is_refused(admin: httpx.AsyncClient) -> None:
+    for wrong, status in (
+        ({"name": "x", "scopes": []}, 400),
+        ({"name": "x", "scopes": ["all"]}, 400),
+        ({"name": "x\n", "scopes": ["admin"]}, 400),
+        ({"name": "x", "scopes": ["admin"], "expires_at": "2020-01-01T00:00:00Z"}, 422),
+    ):
+        assert (await admin.post("/api/v1/keys", json=wrong)).status_code == status
+    assert (await admin.delete(f"/api/v1/keys/{SOME_ID}")).json()["code"] == "key-not-found"
+    assert (await admin.delete("/api/v1/keys/1")).status_code == 404

@@ -1,0 +1,169 @@
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+
+from entrypoints.http.app import HttpConfig
+from entrypoints.http.problem_pages import every_error
+from entrypoints.http.server import HttpServer
+from tests.integration.http.api import Api, document
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for held in value.values():
+            yield from references(held)
+    elif isinstance(value, list):
+        for held in value:
+            yield from references(held)
+
+
+async def test_the_document_is_served_without_a_key(api: Api) -> None:
+    served = (await (await api.client()).get("/api/openapi.json")).json()
+    assert served == json.loads(json.dumps(document()))
+    assert served["openapi"].startswith("3.1")
+
+
+def test_every_schema_is_a_valid_json_schema_and_every_reference_leads_somewhere() -> None:
+    schemas = document()["components"]["schemas"]
+    for name, schema in schemas.items():
+        jsonschema_rs.meta.validate({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+        assert schema["description"], name
+    assert {ref.rpartition("/")[2] for ref in references(document())} <= set(schemas)
+    assert all(ref.startswith("#/components/schemas/") for ref in references(document()))
+
+
+def test_every_operation_is_described_whole() -> None:
+    ids = [operation["operationId"] for _, _, operation in operations()]
+    assert len(ids) == len(set(ids)) == 25
+    for path, method, operation in operations():
+        where = f"{method} {path}"
+        assert operation["summary"], where
+        assert operation["description"], where
+        in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", path)), where
+        assert all(p["description"] for p in operation["parameters"] if p["in"] != "path"), where
+        assert "500" in operation["responses"], where
+        if operation["security"]:
+            assert {"401", "403", "400"} <= set(operation["responses"]), where
+            assert "Scope: `" in operation["description"]
+
+
+def test_what_callers_send_is_closed_and_what_they_see_is_explained() -> None:
+    schemas = document()["components"]["schemas"]
+    for name in ("JobRequest", "BatchRequest", "Retry", "Concurrency", "QueueRequest", "KeyRequest"):
+        assert schemas[name]["additionalProperties"] is False
+    for name, schema in schemas.items():
+        for member, shape in schema.get("properties", {}).items():
+            assert shape.get("description"), f"{name}.{member}"
+    assert schemas["JobRequest"]["properties"]["priority"] | {"description": ""} == {
+        "type": "integer",
+        "minimum": -100,
+        "maximum": 100,
+        "default": 0,
+        "examples": [10],
+        "description": "",
+    }
+    assert schemas["JobRequest"]["properties"]["queue"]["pattern"].endswith("$")
+
+
+def test_every_problem_that_is_named_exists() -> None:
+    named = set(re.findall(r"/problems/([a-z-]+)\)", json.dumps(document())))
+    assert named <= set(every_error())
+    assert {
+        "job-not-found",
+        "schema-broken",
+        "missing-scope",
+        "job-is-final",
+        "range-not-satisfiable",
+    } <= named
+
+
+async def test_the_docs_ask_no_other_server_for_anything(api: Api) -> None:
+    client = await api.client()
+    page = await client.get("/api/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/api/docs/")
+        asset = await client.get(link)
+        assert (asset.status_code, bool(asset.content)) == (200, True)
+    assert "://" not in page.text + (await client.get("/api/docs/start.js")).text
+    assert "script-src 'self';" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "name", ["swagger-ui.js.map", "LICENSE", "..", "__init__.py", "oauth2-redirect.html"]
+)
+async def test_only_what_the_page_needs_is_served(api: Api, name: str) -> None:
+    assert (await (await api.client()).get(f"/api/docs/{name}")).status_code == 404
+
+
+async def test_the_docs_may_be_switched_off_and_the_document_stays(api: Api) -> None:
+    client = await api.client(config=HttpConfig(docs=False))
+    assert (await client.get("/api/openapi.json")).status_code == 200
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(api.app(HttpConfig(docs=False))), base_url="http://x"
+    ) as bare:
+        assert (await bare.get("/api/docs")).status_code == 404
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on this machine: install it to see the docs rendered"
+)
+async def test_a_browser_without_a_network_renders_the_docs(api: Api, tmp_path: Path) -> None:
+    server = HttpServer(api.app(), "127.0.0.1", 0)
+    port = await server.start()
+    events = tmp_path / "net.json"
+    try:
+        browser = await asyncio.create_subprocess_exec(
+            str(CHROMIUM),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--no-first-run",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--virtual-time-budget=20000",
+            "--enable-logging=stderr",
+            "--v=0",
+            "--dump-dom",
+            f"--log-net-log={events}",
+            f"http://127.0.0.1:{port}/api/docs",
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(90):
+            page, said = await browser.communicate()
+    finally:
+        await server.stop()
+    assert b"submitJob" in page or b"Submit a job" in page, said.decode()[-2000:]
+    assert b"Content Security Policy" not in said
+    # The browser calls its maker by itself; what the page asks for carries the page as its initiator.
+    origin = f"http://127.0.0.1:{port}"
+    lines = [line for line in events.read_text().splitlines() if f'"initiator":"{origin}"' in line]
+    asked = {url for line in lines for url in re.findall(r'"url":"([^"]+)"', line)}
+    assert f"{origin}/api/openapi.json" in asked
+    assert {url for url in asked if not url.startswith(f"{origin}/")} == set()

@@ -1,0 +1,193 @@
+import json
+
+import httpx
+import pytest
+
+from domain.job import Job
+from domain.log import Stream
+from tests.builders import failed
+from tests.integration.http.api import Api
+
+TEXT = b"one\ntwo\n\xff\x00three\nfour"
+NDJSON = {"Accept": "application/x-ndjson"}
+
+
+@pytest.fixture
+async def job(api: Api, admin: httpx.AsyncClient) -> Job:
+    """One that runs and has written."""
+    made = await admin.post(
+        "/api/v1/jobs", json={"script": "load.py", "retry": {"max_attempts": 2, "delay_seconds": 0}}
+    )
+    running = await api.start(made.json()["id"])
+    await api.write(running, TEXT)
+    return running
+
+
+def log(job: Job) -> str:
+    return f"/api/v1/jobs/{job.id}/log"
+
+
+async def test_the_bytes_come_as_written(admin: httpx.AsyncClient, job: Job) -> None:
+    answer = await admin.get(log(job))
+    assert answer.content == TEXT
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-length"] == str(len(TEXT))
+    assert answer.headers["accept-ranges"] == "bytes"
+
+
+async def test_a_log_that_grows_meanwhile_is_bounded_by_its_size(
+    api: Api, admin: httpx.AsyncClient, job: Job
+) -> None:
+    etag = (await admin.get(log(job))).headers["etag"]
+    assert (await admin.get(log(job), headers={"If-None-Match": etag})).status_code == 304
+    await api.write(job, b"more\n")
+    grown = await admin.get(log(job), headers={"If-None-Match": etag})
+    assert (grown.status_code, grown.content) == (200, TEXT + b"more\n")
+
+
+SIZE = len(TEXT)
+
+
+@pytest.mark.parametrize(
+    ("asked", "first", "stop"),
+    [
+        ("bytes=0-2", 0, 3),
+        ("bytes=4-", 4, SIZE),
+        ("bytes=-4", SIZE - 4, SIZE),
+        ("bytes=0-99999", 0, SIZE),
+        ("bytes=-99999", 0, SIZE),
+        ("bytes=3-3", 3, 4),
+    ],
+)
+async def test_a_range_is_206(admin: httpx.AsyncClient, job: Job, asked: str, first: int, stop: int) -> None:
+    answer = await admin.get(log(job), headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (206, TEXT[first:stop])
+    assert answer.headers["content-range"] == f"bytes {first}-{stop - 1}/{SIZE}"
+    assert answer.headers["content-length"] == str(stop - first)
+
+
+@pytest.mark.parametrize("asked", [f"bytes={SIZE}-", "bytes=99999-", "bytes=-0", f"bytes={SIZE}-{SIZE + 1}"])
+async def test_a_range_past_the_end_is_416_and_told_the_size(
+    admin: httpx.AsyncClient, job: Job, asked: str
+) -> None:
+    answer = await admin.get(log(job), headers={"Range": asked})
+    assert (answer.status_code, answer.json()["code"]) == (416, "range-not-satisfiable")
+    assert answer.headers["content-range"] == f"bytes */{SIZE}"
+
+
+@pytest.mark.parametrize(
+    "asked", ["bytes=5-2", "bytes=a-b", "lines=0-1", "bytes=0-1,3-4", "bytes=-", "bytes=\u0661-"]
+)
+async def test_a_range_that_is_none_is_answered_with_all(
+    admin: httpx.AsyncClient, job: Job, asked: str
+) -> None:
+    answer = await admin.get(log(job), headers={b"Range": asked.encode()})
+    assert (answer.status_code, answer.content) == (200, TEXT)
+
+
+async def test_a_range_of_another_version_is_answered_with_all(admin: httpx.AsyncClient, job: Job) -> None:
+    etag = (await admin.get(log(job))).headers["etag"]
+    same = await admin.get(log(job), headers={"Range": "bytes=0-2", "If-Range": etag})
+    other = await admin.get(log(job), headers={"Range": "bytes=0-2", "If-Range": '"other"'})
+    assert (same.status_code, other.status_code) == (206, 200)
+
+
+async def test_tail_stream_and_attempt_select(api: Api, admin: httpx.AsyncClient, job: Job) -> None:
+    await api.write(job, b"oops\n", Stream.STDERR)
+    assert (await admin.get(log(job), params={"stream": "stderr"})).content == b"oops\n"
+    assert (await admin.get(log(job), params={"stream": "stdout"})).content == TEXT
+    assert (await admin.get(log(job), params={"tail": "0"})).content == b""
+    assert (await admin.get(log(job), params={"tail": "99"})).content == TEXT + b"oops\n"
+    tail = await admin.get(log(job), params={"tail": "1", "stream": "stderr"}, headers={"Range": "bytes=0-1"})
+    assert (tail.status_code, tail.content) == (206, b"oo")
+    await api.end(job, failed())
+    again = await api.start(job.id)
+    await api.write(again, b"second\n")
+    assert (await admin.get(log(job))).content == b"second\n"
+    assert (await admin.get(log(job), params={"attempt": "1", "stream": "stderr"})).content == b"oops\n"
+    missing = await admin.get(log(job), params={"attempt": "3"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "attempt-not-found")
+
+
+async def test_a_job_without_an_attempt_has_no_log(admin: httpx.AsyncClient) -> None:
+    made = await admin.post("/api/v1/jobs", json={"script": "load.py"})
+    answer = await admin.get(made.headers["location"] + "/log")
+    assert (answer.status_code, answer.json()["code"]) == (404, "attempt-not-found")
+
+
+async def test_an_attempt_that_has_not_written_has_an_empty_log(api: Api, admin: httpx.AsyncClient) -> None:
+    made = await admin.post("/api/v1/jobs", json={"script": "load.py"})
+    running = await api.start(made.json()["id"])
+    assert (await admin.get(log(running))).content == b""
+    assert (await admin.get(log(running), headers=NDJSON)).content == b""
+    assert (await admin.get(log(running), headers={"Range": "bytes=0-"})).status_code == 416
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "attempt=0",
+        "attempt=1_0",
+        "tail=-1",
+        "stream=system",
+        "contains=x",
+        "limit=5",
+        "after=1.0",
+        "tail=1&tail=2",
+    ],
+)
+async def test_a_parameter_that_does_not_fit_is_400(admin: httpx.AsyncClient, job: Job, query: str) -> None:
+    answer = await admin.get(f"{log(job)}?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "wrong-parameter")
+
+
+async def test_lines_page_by_cursor_without_gap_or_double(
+    api: Api, admin: httpx.AsyncClient, job: Job
+) -> None:
+    await api.end(job)
+    seen: list[dict[str, object]] = []
+    after = None
+    while True:
+        params = {"limit": "2"} | ({"after": str(after)} if after else {})
+        answer = await admin.get(log(job), params=params, headers=NDJSON)
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        lines = [json.loads(line) for line in answer.content.splitlines()]
+        if not lines:
+            break
+        seen += lines
+        after = lines[-1]["cursor"]
+    assert [line["line"] for line in seen] == [1, 2, 3, 4]
+    assert [line["text"] for line in seen] == ["one", "two", "\ufffd\x00three", "four"]
+    assert set(seen[0]) == {"line", "at", "stream", "text", "cursor"}
+
+
+async def test_a_made_up_cursor_is_422_and_tail_goes_with_text_alone(
+    admin: httpx.AsyncClient, job: Job
+) -> None:
+    for cursor in ("nonsense", "1", "-1.5", "\u0661.5", "1.nonsense", "1.-5"):
+        answer = await admin.get(log(job), params={"after": cursor}, headers=NDJSON)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid-cursor"), cursor
+    assert (await admin.get(log(job), params={"tail": "1"}, headers=NDJSON)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("*/*", "text/plain"),
+        ("text/*", "text/plain"),
+        ("application/x-ndjson, text/plain;q=0.5", "application/x-ndjson"),
+        ("application/x-ndjson;q=0.1, text/plain", "text/plain"),
+        ("application/*", "application/x-ndjson"),
+        ("text/html, */*;q=0.1", "text/plain"),
+    ],
+)
+async def test_accept_chooses_the_form(admin: httpx.AsyncClient, job: Job, accept: str, media: str) -> None:
+    answer = await admin.get(log(job), headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith(media)
+    assert "Accept" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/plain;q=0", "application/json", "text/plain;q=x"])
+async def test_another_form_is_406(admin: httpx.AsyncClient, job: Job, accept: str) -> None:
+    answer = await admin.get(log(job), headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")

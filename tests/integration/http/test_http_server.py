@@ -1,0 +1,245 @@
+"""On the real server: what a transport in memory cannot show."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from domain.access import Scope
+from domain.job import Job
+from entrypoints.http import log_stream
+from entrypoints.http.app import HttpConfig
+from entrypoints.http.server import HttpServer, serve
+from tests.builders import failed
+from tests.integration.http.api import PATIENCE, Api, until
+
+
+@dataclass
+class Live:
+    api: Api
+    server: HttpServer
+    port: int
+    client: httpx.AsyncClient
+
+    async def job(self, **request: object) -> Job:
+        made = await self.client.post("/api/v1/jobs", json={"script": "load.py", **request})
+        return await self.api.start(made.json()["id"])
+
+    def events(self, job: Job, **headers: str) -> "Events":
+        return Events(self.client, f"/api/v1/jobs/{job.id}/log/stream", headers)
+
+
+@pytest_asyncio.fixture
+async def live(api: Api) -> AsyncIterator[Live]:
+    server = HttpServer(
+        api.app(HttpConfig(max_body=100_000, body_seconds=0.5)), "127.0.0.1", 0, head_seconds=0.5
+    )
+    port = await server.start()
+    headers = {"Authorization": f"Bearer {await api.key(Scope.ADMIN)}"}
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=PATIENCE
+    ) as client:
+        yield Live(api, server, port, client)
+    await server.stop()
+
+
+@dataclass
+class Events:
+    """Server-sent events, read as a browser reads them."""
+
+    client: httpx.AsyncClient
+    url: str
+    headers: dict[str, str]
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, str]]:
+        async with self.client.stream("GET", self.url, headers=self.headers) as answer:
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            event: dict[str, str] = {}
+            async for line in answer.aiter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    event[name or "comment"] = value
+                elif event:
+                    yield event
+                    event = {}
+
+    async def all(self) -> list[dict[str, str]]:
+        async with asyncio.timeout(PATIENCE):
+            return [event async for event in self]
+
+
+def texts(events: list[dict[str, str]]) -> list[str]:
+    return [json.loads(event["data"])["text"] for event in events if event.get("event") == "line"]
+
+
+async def until_followed(api: Api, readers: int = 1) -> None:
+    await until(lambda: len(api.records.inboxes) == readers)
+
+
+# -- live logs -------------------------------------------------------------------------------------
+
+
+async def test_a_stream_begins_with_a_comment_and_tells_lines_states_and_the_end(live: Live) -> None:
+    job = await live.job()
+    await live.api.write(job, b"one\n")
+    reading = asyncio.create_task(live.events(job).all())
+    await until_followed(live.api)
+    await live.api.write(job, b"two\nthree")
+    await live.api.end(job)
+    events = await reading
+    assert "comment" in events[0]
+    told = [event for event in events if "event" in event]
+    kinds = [event["event"] for event in told]
+    assert sorted(kinds) == ["end", "line", "line", "line", "state", "state"]
+    assert (kinds[0], kinds[-1]) == ("state", "end")
+    assert texts(told) == ["one", "two", "three"]
+    assert [json.loads(e["data"])["state"] for e in told if e["event"] == "state"] == ["running", "succeeded"]
+    assert json.loads(told[-1]["data"])["outcome"] == "succeeded"
+    lines = [event for event in told if event["event"] == "line"]
+    assert all(event["id"] == json.loads(event["data"])["cursor"] for event in lines)
+
+
+async def test_a_reader_that_resumes_anywhere_misses_nothing_and_sees_nothing_twice(live: Live) -> None:
+    job = await live.job(retry={"max_attempts": 2, "delay_seconds": 0, "jitter": 0})
+    await live.api.write(job, b"".join(b"first %d\n" % n for n in range(20)))
+    await live.api.end(job, failed())
+    again = await live.api.start(job.id)
+    await live.api.write(again, b"".join(b"second %d\n" % n for n in range(20)))
+    await live.api.end(again)
+    whole = [event for event in await live.events(job).all() if event.get("event") == "line"]
+    assert len(whole) == 40
+    for cut in (0, 7, 19, 20, 33, 39):
+        rest = await live.events(job, **{"Last-Event-ID": whole[cut]["id"]}).all()
+        assert texts(rest) == texts(whole[cut + 1 :]), cut
+    url = f"/api/v1/jobs/{job.id}/log/stream?after={whole[7]['id']}"
+    assert texts(await Events(live.client, url, {}).all()) == texts(whole[8:])
+    assert texts(await live.events(again, **{"Last-Event-ID": whole[-1]["id"]}).all()) == []
+
+
+async def test_one_stream_may_be_followed_alone(live: Live) -> None:
+    job = await live.job()
+    await live.api.write(job, b"out\n")
+    await live.api.end(job)
+    url = f"/api/v1/jobs/{job.id}/log/stream"
+    assert texts(await Events(live.client, f"{url}?stream=stderr", {}).all()) == []
+    assert texts(await Events(live.client, f"{url}?stream=stdout", {}).all()) == ["out"]
+
+
+async def test_what_is_wrong_is_told_by_a_status_before_the_stream_begins(live: Live) -> None:
+    job = await live.job()
+    url = f"/api/v1/jobs/{job.id}/log/stream"
+    assert (await live.client.get(url, params={"after": "nonsense"})).status_code == 422
+    assert (await live.client.get(url, headers={"Last-Event-ID": "x"})).status_code == 422
+    await live.api.write(job, b"one\n")
+    assert (await live.client.get(url, headers={"Last-Event-ID": "1.nonsense"})).status_code == 422
+    assert (await live.client.get(url, params={"tail": "1"})).status_code == 400
+
+
+async def test_a_silent_log_is_kept_alive(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_stream, "HEARTBEAT_SECONDS", 0.02)
+    comments = 0
+    async with asyncio.timeout(PATIENCE):
+        async for event in live.events(await live.job()):
+            comments += "comment" in event
+            if comments == 5:
+                break
+    assert comments == 5
+
+
+async def test_a_reader_that_goes_leaves_nothing_behind(live: Live) -> None:
+    job = await live.job()
+    async for event in live.events(job):
+        if event.get("event") == "state":
+            break
+    await until_followed(live.api)
+    await live.client.aclose()
+    await until_followed(live.api, 0)
+
+
+# -- stopping --------------------------------------------------------------------------------------
+
+
+async def test_stopping_ends_streams_and_long_polls_in_order(live: Live) -> None:
+    job = await live.job()
+    stream = asyncio.create_task(live.events(job).all())
+    poll = asyncio.create_task(live.client.get(f"/api/v1/jobs/{job.id}", params={"wait": "60"}))
+    await until_followed(live.api, 2)
+    async with asyncio.timeout(PATIENCE):
+        await live.server.stop()
+        events = await stream  # a stream that was cut would raise: its last chunk would be missing
+        assert (await poll).json()["state"] == "running"
+    assert [event["event"] for event in events if "event" in event] == ["state"]
+    await live.server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", live.port)
+
+
+async def test_serve_tells_its_port_and_stops_when_cancelled(api: Api) -> None:
+    ports: asyncio.Queue[int] = asyncio.Queue()
+    serving = asyncio.create_task(serve(api.app(), "127.0.0.1", 0, ports.put_nowait))
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as client:
+        port = await ports.get()
+        assert (await client.get(f"http://127.0.0.1:{port}/health/live")).status_code == 200
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(httpx.ConnectError):
+            await client.get(f"http://127.0.0.1:{port}/health/live")
+
+
+async def test_an_address_that_is_taken_is_an_error_and_not_the_end_of_the_process(api: Api) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match=r"[Aa]ddress"):
+        await HttpServer(api.app(), "127.0.0.1", taken.getsockname()[1]).start()
+
+
+# -- rude clients ----------------------------------------------------------------------------------
+
+
+async def sent(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(PATIENCE):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+HEAD = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_head_that_never_ends_is_cut(live: Live) -> None:
+    for head in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"):
+        assert await sent(live.port, head) == b""
+
+
+async def test_a_head_that_is_too_large_is_400(live: Live) -> None:
+    assert b" 400 " in (await sent(live.port, b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)).splitlines()[0]
+
+
+async def test_a_body_that_never_comes_is_408(live: Live) -> None:
+    key = live.client.headers["authorization"].encode()
+    data = HEAD + b"Authorization: %b\r\nContent-Length: 10\r\nConnection: close\r\n\r\n{" % key
+    answer = await sent(live.port, data)
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"body-too-slow" in answer
+
+
+async def test_a_chunked_body_without_an_end_is_413(live: Live) -> None:
+    key = live.client.headers["authorization"].encode()
+    chunks = b"186a1\r\n" + b"x" * 100_001 + b"\r\n"
+    data = HEAD + b"Authorization: %b\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n%b" % (
+        key,
+        chunks,
+    )
+    assert b" 413 " in (await sent(live.port, data)).splitlines()[0]
+
+
+async def test_a_server_says_nothing_of_what_it_is(live: Live) -> None:
+    assert "server" not in (await live.client.get("/health/live")).headers

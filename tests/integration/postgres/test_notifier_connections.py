@@ -1,0 +1,102 @@
+"""Wake-ups survive the loss of their connections, and the loss is told to whoever listens."""
+
+import asyncio
+from uuid import uuid4
+
+import psycopg
+
+from adapters.postgres.notices import MAX_BYTES, parse, payloads
+from adapters.postgres.notifier import PostgresNotifier
+from adapters.postgres.subscriptions import MOST_WAITING, PostgresSubscription
+from application.ports.notifier import (
+    CancelRequested,
+    JobChanged,
+    JobsWaiting,
+    Notice,
+    Reconnected,
+    Subscription,
+)
+
+END_ALL = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND datname = current_database()
+"""
+
+
+async def until(subscription: Subscription, wanted: Notice) -> None:
+    async with asyncio.timeout(30):
+        while wanted not in await subscription.wait(30):
+            pass
+
+
+async def test_after_its_connections_were_ended_it_says_so_and_goes_on(database_url: str) -> None:
+    notifier = PostgresNotifier(database_url)
+    await notifier.open()
+    async with notifier.subscribe() as one, notifier.subscribe() as other:
+        for _ in range(2):
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(END_ALL)
+            await until(one, Reconnected())
+            await until(other, Reconnected())
+            job = JobChanged(uuid4())
+            notifier.publish(job)
+            await until(one, job)
+            await until(other, job)
+    await notifier.close()
+
+
+async def test_it_opens_and_closes_twice_and_publishes_in_any_state(database_url: str) -> None:
+    notifier = PostgresNotifier(database_url)
+    notifier.publish(JobsWaiting("default"))
+    await notifier.open()
+    await notifier.open()
+    await notifier.close()
+    await notifier.close()
+    notifier.publish(JobsWaiting("default"))
+
+
+async def test_it_opens_although_the_server_is_away(tmp_path: object) -> None:
+    notifier = PostgresNotifier(f"postgresql://etl@/postgres?host={tmp_path}")
+    async with asyncio.timeout(30):
+        await notifier.open()
+    notifier.publish(JobsWaiting("default"))
+    await notifier.close()
+
+
+async def test_a_silent_connection_is_asked_whether_it_lives(database_url: str) -> None:
+    notifier = PostgresNotifier(database_url, ping_seconds=0.05)
+    await notifier.open()
+    async with notifier.subscribe() as subscription:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            async with asyncio.timeout(30):
+                while not connection.execute(  # noqa: ASYNC110 - the server tells nobody of it
+                    "SELECT FROM pg_stat_activity WHERE query = 'SELECT 1' AND datname = current_database()"
+                ).fetchall():
+                    await asyncio.sleep(0.02)
+        job = JobChanged(uuid4())
+        notifier.publish(job)
+        await until(subscription, job)
+    await notifier.close()
+
+
+def test_payloads_hold_every_notice_within_the_limit() -> None:
+    notices: set[Notice] = {JobChanged(uuid4()) for _ in range(1000)}
+    notices |= {CancelRequested(uuid4(), uuid4()), JobsWaiting("é" * 900), Reconnected()}
+    made = list(payloads(notices))
+    assert all(len(payload.encode()) <= MAX_BYTES for payload in made)
+    assert frozenset().union(*(parse(payload) for payload in made)) == notices
+
+
+def test_what_is_no_payload_of_ours_tells_to_look_at_all() -> None:
+    for payload in ("", "[", "{}x", "[1]", '[["j"]]', '[["j", "no id"]]', '[["new-kind", "x"]]', "7"):
+        assert parse(payload) == {Reconnected()}, payload
+    assert set(payloads([JobsWaiting("q" * 9000)])) == {'[["r"]]'}
+
+
+async def test_a_subscription_that_is_not_read_keeps_a_bounded_set() -> None:
+    subscription = PostgresSubscription()
+    for _ in range(MOST_WAITING + 5):
+        subscription.put(frozenset({JobChanged(uuid4())}))
+    kept = await subscription.wait(1)
+    assert Reconnected() in kept
+    assert len(kept) < MOST_WAITING

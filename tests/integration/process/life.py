@@ -1,0 +1,31 @@
+"""A worker's life in a process of its own, to be killed: `python life.py DIRECTORY LAUNCHES_JSON`.
+
+Starts each `[job_id, argv]` on the run directory, tells that on stdout, and waits for its death.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from uuid import UUID
+
+sys.path[:0] = [str(Path(__file__).parents[3] / "src"), str(Path(__file__).parents[3])]
+
+from adapters.process.runner import SupervisedProcessRunner  # noqa: E402 - the path is set above
+from domain.log import LogRef  # noqa: E402
+from tests.integration.process.rig import Rig  # noqa: E402
+
+
+async def live(directory: Path, launches: list[tuple[str, list[str]]]) -> None:
+    rig = Rig(directory, SupervisedProcessRunner(directory / "run"))
+    await rig.runner.open()
+    for job_id, argv in launches:
+        launch = rig.launch(*argv, ref=LogRef(job_id=UUID(job_id), fence=7), log=directory / f"{job_id}.log")
+        await rig.runner.start(launch)
+    sys.stdout.write(f"{rig.zygote}\n")
+    sys.stdout.flush()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(live(Path(sys.argv[1]), json.loads(sys.argv[2])))

@@ -1,0 +1,40 @@
+"""Many attempts: nothing leaks, and nothing waits for another."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+from tests.integration.process.rig import Rig, children_of, eventually
+
+
+async def test_three_hundred_attempts_leave_no_descriptor_thread_or_zombie(rig: Rig) -> None:
+    """F39."""
+    await _one(rig)  # brings the executor's threads to life
+    before = _held(rig)
+    for _ in range(300):
+        await _one(rig)
+    await eventually(lambda: _held(rig)[2:] == before[2:])
+    assert _held(rig) == before
+    assert sorted(path.name for path in rig.run_directory.iterdir()) == ["lock", "supervisor.log", "work"]
+    assert list((rig.run_directory / "work").iterdir()) == []
+
+
+async def test_a_hundred_at_once(rig: Rig) -> None:
+    processes = await asyncio.gather(
+        *(rig.start("/bin/sh", "-c", f"sleep 1; exit {number}", rig.mark) for number in range(100))
+    )
+    ends = await asyncio.gather(*(process.wait() for process in processes))
+    assert [end.exit_code for end in ends] == list(range(100))
+
+
+async def _one(rig: Rig) -> None:
+    process = await rig.start("/bin/true")
+    assert (await process.wait()).exit_code == 0
+    await process.forget()
+
+
+def _held(rig: Rig) -> tuple[int, int, int, list[int]]:
+    """Descriptors of worker and zygote, children of the zygote, threads that are no executor's."""
+    threads = [t for t in threading.enumerate() if not t.name.startswith("asyncio_")]
+    mine = len(list(Path("/proc/self/fd").iterdir()))
+    return mine, len(threads), len(list(Path(f"/proc/{rig.zygote}/fd").iterdir())), children_of(rig.zygote)

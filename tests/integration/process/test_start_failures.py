@@ -1,0 +1,170 @@
+"""A program that cannot be started says why, in a sentence. F50, F53."""
+
+import errno
+import os
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from adapters.process.supervisor import start_errors, zygote
+from adapters.process.supervisor.channel import Channel
+from adapters.process.supervisor.wakeup import Wakeup
+from domain.attempt import Exit
+from tests.integration.process.rig import CLOCK, Rig
+
+
+def _file(directory: Path, name: str, text: str, mode: int = 0o755) -> str:
+    path = directory / name
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+async def _why(rig: Rig, program: str, *arguments: str, directory: Path | None = None) -> str:
+    process = await rig.start(program, *arguments, directory=directory or rig.directory)
+    exit_ = await process.wait()
+    assert (exit_.exit_code, exit_.signal_number, exit_.lost, exit_.processes_left) == (None, None, None, 0)
+    assert exit_.start_error is not None
+    assert str(rig.directory) not in exit_.start_error
+    return exit_.start_error
+
+
+async def test_a_missing_program(rig: Rig) -> None:
+    assert await _why(rig, str(rig.directory / "load.sh")) == "The program load.sh does not exist."
+
+
+async def test_a_program_below_a_file(rig: Rig) -> None:
+    assert "no directory" in await _why(rig, _file(rig.directory, "a", "") + "/load")
+
+
+async def test_a_file_without_the_right_to_execute(rig: Rig) -> None:
+    program = _file(rig.directory, "load.sh", "#!/bin/sh\n", 0o644)
+    assert await _why(rig, program) == "The program load.sh is not executable."
+
+
+async def test_a_directory(rig: Rig) -> None:
+    assert "is a directory" in await _why(rig, str(rig.directory))
+
+
+async def test_a_script_whose_interpreter_is_missing(rig: Rig) -> None:
+    program = _file(rig.directory, "load", "#!/no/such/python\n")
+    assert "interpreter that load names in its first line does not exist" in await _why(rig, program)
+
+
+async def test_a_text_without_a_first_line(rig: Rig) -> None:
+    assert "names an interpreter (#!)" in await _why(rig, _file(rig.directory, "load", "echo hi\n"))
+
+
+async def test_a_working_directory_that_has_gone(rig: Rig) -> None:
+    why = await _why(rig, "/bin/true", directory=rig.directory / "gone")
+    assert why == "The working directory does not exist."
+
+
+async def test_a_working_directory_that_is_a_file(rig: Rig) -> None:
+    path = Path(_file(rig.directory, "file", ""))
+    assert await _why(rig, "/bin/true", directory=path) == "The working directory is no directory."
+
+
+async def test_more_arguments_than_the_system_takes(rig: Rig) -> None:
+    """One of more than 128 KiB, and the largest request that passes through zygote and supervisor."""
+    assert "larger than the system allows" in await _why(rig, "/bin/true", "x" * 200_000)
+    assert "larger than the system allows" in await _why(rig, "/bin/true", *["x" * 100_000] * 100)
+
+
+async def test_a_nul_that_nobody_refused_before(rig: Rig) -> None:
+    assert "NUL" in await _why(rig, "/bin/true", "a\0b")
+
+
+async def test_a_symbolic_link_that_points_to_itself(rig: Rig) -> None:
+    link = rig.directory / "loop"
+    link.symlink_to(link)
+    assert "too many symbolic links" in await _why(rig, str(link))
+
+
+async def test_a_program_that_is_being_written(rig: Rig) -> None:
+    program = rig.directory / "load"
+    shutil.copy("/bin/true", program)
+    writer = os.open(program, os.O_WRONLY)
+    try:
+        assert "is being written" in await _why(rig, str(program))
+    finally:
+        os.close(writer)
+
+
+async def test_a_scratch_directory_that_cannot_be_made(rig: Rig) -> None:
+    launch = rig.launch("/bin/true")
+    (rig.run_directory / "work" / f"{launch.ref.job_id}-1").touch()
+    exit_ = await (await rig.runner.start(launch)).wait()
+    assert exit_.start_error == "The scratch directory could not be made: File exists (EEXIST)."
+
+
+async def test_an_attempt_directory_that_cannot_be_made(rig: Rig) -> None:
+    rig.run_directory.rename(rig.directory / "away")
+    try:
+        exit_ = await (await rig.start("/bin/true")).wait()
+    finally:
+        (rig.directory / "away").rename(rig.run_directory)
+    assert exit_.start_error is not None
+    assert "ENOENT" in exit_.start_error
+
+
+async def test_a_start_past_the_deadline_executes_nothing(rig: Rig) -> None:
+    exit_, _ = await _late(rig)
+    assert exit_.lost == "Its lease had expired before the program could be started."
+    assert not (rig.directory / "started").exists()
+
+
+async def _late(rig: Rig) -> tuple[Exit, bool]:
+    process = await rig.start("/bin/touch", "started", deadline=CLOCK.elapsed() - 0.1)
+    return await process.wait(), rig.log_file(process).exists()
+
+
+async def test_the_next_start_after_a_failed_one_is_not_harmed(rig: Rig) -> None:
+    for _ in range(20):
+        await _why(rig, str(rig.directory / "missing"))
+    assert (await rig.run("/bin/true"))[0].exit_code == 0
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
+def test_a_machine_that_forks_no_more_fails_this_start_and_not_the_zygote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """F53: what brings it about (pids.max, RLIMIT_NPROC) does not hold for root, so fork itself says it."""
+
+    def full() -> int:
+        raise OSError(number, os.strerror(number))
+
+    worker, zygote_end = socket.socketpair()
+    control, theirs = socket.socketpair()
+    silent = _Silent()
+    forks = zygote.Zygote(zygote_end, os.open(os.devnull, os.O_RDONLY), silent)
+    monkeypatch.setattr(os, "fork", full)
+    forks._fork(
+        {"fork": "job-1", "directory": str(tmp_path)}, theirs.detach(), os.open(os.devnull, os.O_RDONLY)
+    )
+    messages = Channel(control).receive()
+    assert messages == [{"exit": {"start_error": start_errors.FULL}}]
+    assert list(tmp_path.iterdir()) == []  # an attempt without a socket has provably never started
+    forks._let_go()
+    os.close(silent._read)
+    os.close(silent._write)
+    worker.close()
+    control.close()
+
+
+class _Silent(Wakeup):
+    """SIGCHLD handling belongs to the whole process, and this one is pytest's."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+
+@pytest.mark.parametrize("step", ["prepare", "directory", "program"])
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_every_error_number_has_a_sentence(step: str, number: int) -> None:
+    text = start_errors.sentence("/srv/scripts/load.sh", step, number)
+    assert text.endswith(".")
+    assert "{" not in text
+    assert "/srv" not in text
