@@ -1,13 +1,11 @@
 """Jobs: submit, list, read, cancel, retry."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Response
 from litestar.params import FromPath
-from msgspec import Meta, Struct
 
-from application.ports.job_history import JobFilter
 from application.ports.job_queue import Submitted
 from domain.access import Scope
 from domain.errors import (
@@ -27,6 +25,7 @@ from entrypoints.http.closing import before_closing
 from entrypoints.http.conditional import etag_of, has_already
 from entrypoints.http.idempotency import HEADER, idempotency_of
 from entrypoints.http.ids import job_id_of, uuid_of
+from entrypoints.http.job_query import JobQuery, JobWait, filter_of
 from entrypoints.http.job_views import (
     AttemptPage,
     BatchView,
@@ -38,18 +37,10 @@ from entrypoints.http.job_views import (
     job_view,
 )
 from entrypoints.http.operation import JSON, Answer, By, Cases, HttpRequest, answer, operation
-from entrypoints.http.paging import (
-    CursorParameter,
-    Limit,
-    PageQuery,
-    cursor_of,
-    key_of,
-    page_of,
-    unknown_cursor,
-)
+from entrypoints.http.paging import PageQuery, cursor_of, key_of, page_of, unknown_cursor
 from entrypoints.http.reading import body_of, query_of
 from entrypoints.http.refusals import WrongParameter
-from entrypoints.http.schemas import BatchRequest, Instant, JobRequest, QueueName, in_utc, spec_of
+from entrypoints.http.schemas import BatchRequest, JobRequest, spec_of
 
 SUBMIT: Final = (Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND)
 """Either opens the door; the use case asks for the one that the job needs."""
@@ -67,46 +58,6 @@ KEY_HEADER: Final = {
 }
 REPLAYED: Final = {"Idempotency-Replayed": "`true` if an earlier request with this key made them."}
 LOCATION: Final = {"Location": "The job."}
-
-
-class JobQuery(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which jobs to list."""
-
-    state: Annotated[
-        tuple[JobState, ...], Meta(max_length=5, description="Any of these states. May be repeated.")
-    ] = ()
-    queue: Annotated[QueueName | None, Meta(description="Of this queue.")] = None
-    script: Annotated[
-        Annotated[str, Meta(pattern=r"^[^\x00]{1,1024}\Z")] | None, Meta(description="Of this script.")
-    ] = None
-    label: Annotated[
-        tuple[
-            Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00-\x1f\x7f]{0,256}\Z")], ...
-        ],
-        Meta(max_length=32, description="With this label, as `name:value`. May be repeated: all must match."),
-    ] = ()
-    submitted_after: Annotated[Instant | None, Meta(description="Submitted later than this.")] = None
-    submitted_before: Annotated[Instant | None, Meta(description="Submitted earlier than this.")] = None
-    id_prefix: Annotated[
-        Annotated[str, Meta(pattern=r"^[0-9a-f-]{1,36}\Z")] | None,
-        Meta(description="Whose id begins so. Goes with `limit` alone.", examples=["019a8e3c"]),
-    ] = None
-    limit: Limit = 50
-    cursor: CursorParameter = None
-
-
-class JobWait(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How long to wait for a job's end."""
-
-    wait: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=60,
-            description="Seconds to wait for the job to be final before answering.",
-            examples=[30],
-        ),
-    ] = 0.0
 
 
 @operation(
@@ -175,22 +126,10 @@ async def list_jobs(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
         return await _found(use_cases, query, query.id_prefix)
     before = key_of(query.cursor)
     last = None if before is None else uuid_of(before, unknown_cursor())
-    jobs = await use_cases.list_jobs(_filter(query), last, query.limit + 1)
+    jobs = await use_cases.list_jobs(filter_of(query), last, query.limit + 1)
     page = jobs[: query.limit]
     more = cursor_of(str(page[-1].id)) if len(jobs) > len(page) else None
     return answer(JobPage(items=[job_view(job) for job in page], next_cursor=more))
-
-
-def _filter(query: JobQuery) -> JobFilter:
-    labels = [label.partition(":") for label in query.label]
-    return JobFilter(
-        states=query.state,
-        queue=query.queue,
-        script=query.script,
-        labels=tuple((name, value) for name, _, value in labels),
-        submitted_after=in_utc(query.submitted_after, "submitted_after"),
-        submitted_before=in_utc(query.submitted_before, "submitted_before"),
-    )
 
 
 async def _found(use_cases: Cases, query: JobQuery, prefix: str) -> Response[bytes]:

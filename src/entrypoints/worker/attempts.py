@@ -6,8 +6,6 @@ from collections.abc import Coroutine, Sequence
 import structlog
 
 from application.held_attempts import HeldAttempts
-from application.keep_session import AdoptAttempts
-from application.patience import until_answered
 from application.ports.job_queue import Claim
 from application.ports.process_runner import RunningProcess
 from application.run_attempt import RunAttempt
@@ -19,22 +17,20 @@ log = structlog.get_logger()
 class AttemptTasks:
     """Runs claimed jobs and finishes adopted ones, each in a slot and a task of its own."""
 
-    def __init__(self, held: HeldAttempts, run: RunAttempt, adopt: AdoptAttempts) -> None:
+    def __init__(self, held: HeldAttempts, run: RunAttempt) -> None:
         self._held = held
         self._run = run
-        self._adopt = adopt
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, job: Job) -> None:
         self._spawn(self._told(job, self._run(job)))
 
-    async def take_over(self, left: Sequence[RunningProcess]) -> None:
+    def take_over(self, left: Sequence[RunningProcess], adopted: Sequence[Job]) -> None:
         """Goes on with what an earlier life of this worker left, and stops what is no longer ours."""
-        claims = {Claim(job_id=p.ref.job_id, fence=p.ref.fence): p for p in left}
-        jobs = await until_answered(lambda: self._adopt(list(claims)))
-        ours = {Claim(job_id=job.id, fence=job.fence): job for job in jobs}
-        for claim, process in claims.items():
-            if (job := ours.get(claim)) is None:
+        ours = {Claim(job_id=job.id, fence=job.fence): job for job in adopted}
+        for process in left:
+            job = ours.get(claim_of(process))
+            if job is None:
                 self._spawn(_discard(process))
             else:
                 process.extend(self._held.deadline(is_last_attempt=job.is_last_attempt))
@@ -76,6 +72,10 @@ class AttemptTasks:
             about.warning("attempt_not_ours")
         else:
             about.info("attempt_ended", outcome=after.outcome, state=after.state)
+
+
+def claim_of(process: RunningProcess) -> Claim:
+    return Claim(job_id=process.ref.job_id, fence=process.ref.fence)
 
 
 async def _discard(process: RunningProcess) -> None:

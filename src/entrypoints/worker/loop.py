@@ -1,6 +1,7 @@
 """The worker: claims, renews and listens, until it is drained."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -12,12 +13,13 @@ from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.patience import until_answered
 from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected
-from application.ports.process_runner import ProcessRunner
+from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
 from application.run_attempt import RunAttempt
 from domain.errors import DatabaseUnavailable
+from domain.job import Job
 from entrypoints.telemetry import Outage
-from entrypoints.worker.attempts import AttemptTasks
+from entrypoints.worker.attempts import AttemptTasks, claim_of
 
 RETRY_SECONDS: Final = 1.0
 
@@ -48,7 +50,7 @@ class WorkerLoop:
     def __init__(self, parts: WorkerParts) -> None:
         self._parts = parts
         self._held = parts.held
-        self._attempts = AttemptTasks(parts.held, parts.run, parts.adopt)
+        self._attempts = AttemptTasks(parts.held, parts.run)
         self._draining = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
 
@@ -57,13 +59,21 @@ class WorkerLoop:
         parts = self._parts
         await parts.runner.open()
         left = await parts.runner.adopt()
-        session_id = await until_answered(parts.begin)
-        await self._attempts.take_over(left)
+        adopted = await until_answered(lambda: self._begin(left))
+        self._attempts.take_over(left, adopted)
         self._loops = [
             asyncio.create_task(loop(), name=f"worker-{loop.__name__.strip('_')}")
             for loop in (self._listen, self._renew, self._claim)
         ]
-        log.info("worker_started", session_id=str(session_id), slots=self._held.slots, adopted=len(left))
+        session_id, slots = str(self._held.session_id), self._held.slots
+        log.info("worker_started", session_id=session_id, slots=slots, adopted=len(adopted))
+
+    async def _begin(self, left: Sequence[RunningProcess]) -> Sequence[Job]:
+        """A session and the adoption in it, asked for together: a session that had died while the
+        adoption waited for the database would adopt nothing, and all that runs would be stopped.
+        """
+        await self._parts.begin()
+        return await self._parts.adopt([claim_of(process) for process in left])
 
     def drain(self) -> None:
         """No more claims. May be called again."""

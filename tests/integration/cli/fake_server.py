@@ -49,7 +49,9 @@ class FakeServer:
     order, over as many connections as it takes; `logs` by attempt and stream.
     """
 
-    answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    answers: dict[str, tuple[int, Any]] = field(
+        default_factory=lambda: {f"GET /jobs/{JOB_ID}": (200, job("running"))}
+    )
     events: list[tuple[str, Any] | str] = field(default_factory=list)
     logs: dict[int, dict[str, bytes]] = field(default_factory=dict)
     requests: list[tuple[str, Any]] = field(default_factory=list)

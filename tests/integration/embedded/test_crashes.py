@@ -150,7 +150,8 @@ async def test_a_pid_file_that_names_a_live_process_of_others_does_not_stop_the_
     server = EmbeddedPostgres(directory)
     socket_locks = await _crashed(server, directory)
     program = "read _" if kind == "another program" else "exit 0"
-    with subprocess.Popen(["sh", "-c", program], stdin=subprocess.PIPE) as other:
+    owner = (directory / "cluster").stat().st_uid  # PostgreSQL takes a process of another user for dead
+    with subprocess.Popen(["sh", "-c", program], stdin=subprocess.PIPE, user=owner, cwd="/") as other:
         _rewrite_pid(directory / "cluster" / "postmaster.pid", other.pid)
         for lock in socket_locks:
             _rewrite_pid(lock, other.pid)

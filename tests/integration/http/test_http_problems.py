@@ -201,8 +201,14 @@ async def test_what_is_not_there_is_404(admin: httpx.AsyncClient) -> None:
 
 
 async def test_an_escaped_path_leads_nowhere(admin: httpx.AsyncClient) -> None:
-    answer = await admin.get("/api/v1/jobs/..%2f..%2fetc%2fpasswd")
-    assert (answer.status_code, answer.json()["code"]) == (404, "route-not-found")
+    for path in (
+        "/api/v1%2fjobs",
+        "/api/v1/job%73",
+        "/api/v1/jobs/..%2f..%2fetc%2fpasswd",
+        "/health/live%00",
+    ):
+        answer = await admin.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "route-not-found"), path
 
 
 async def test_another_method_is_405_and_told_which_there_are(admin: httpx.AsyncClient) -> None:

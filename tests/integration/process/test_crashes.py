@@ -146,6 +146,21 @@ async def test_zygote_and_supervisor_killed_together_leave_what_the_tag_finds(ri
     assert rig.survivors() == []
 
 
+async def test_the_main_process_dies_with_its_supervisor_where_nobody_is_left_to_kill_it(rig: Rig) -> None:
+    """F36: no zygote, and no environment to be found by. Only PDEATHSIG reaches this one."""
+    process = await rig.start_python(
+        "import os, sys\n"
+        "code = 'import time; print(\"up\", flush=True); time.sleep(1000)'\n"
+        "os.execve(sys.executable, [sys.executable, '-I', '-S', '-c', code, sys.argv[1]], {})"
+    )
+    await rig.says(process, b"up")
+    supervisor = _supervisor(rig)
+    os.kill(rig.zygote, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    await process.wait()
+    await eventually(lambda: not rig.survivors())
+
+
 # -- the worker ------------------------------------------------------------------------------------------
 
 
