@@ -36,23 +36,27 @@ class HeldAttempts:
         self.renewed_at = 0.0
         self.wake = asyncio.Event()
         """Set whenever a claim may bring something: a slot became free, or a notice came."""
-        self._taken = 0
+        self._claims: set[Claim] = set()
         self._held: dict[Claim, Held] = {}
 
     @property
     def free(self) -> int:
-        return max(0, self.slots - self._taken)
+        return max(0, self.slots - len(self._claims))
 
     @property
     def taken(self) -> int:
-        return self._taken
+        return len(self._claims)
 
-    def take_slot(self) -> None:
+    def knows(self, claim: Claim) -> bool:
+        """Whether the attempt of this claim has a slot here, started or not."""
+        return claim in self._claims
+
+    def take_slot(self, claim: Claim) -> None:
         """An adopted attempt takes one even past the limit."""
-        self._taken += 1
+        self._claims.add(claim)
 
-    def free_slot(self) -> None:
-        self._taken -= 1
+    def free_slot(self, claim: Claim) -> None:
+        self._claims.discard(claim)
         self.wake.set()
 
     @contextmanager

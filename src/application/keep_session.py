@@ -8,6 +8,7 @@ from application.held_attempts import Held, HeldAttempts
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Claim, JobQueue
 from application.ports.worker_registry import Renewal, WorkerRegistry
+from application.settle_unknown import SettleUnknown
 from domain.errors import DatabaseUnavailable
 from domain.job import Job
 from domain.worker import Holding, Worker
@@ -50,6 +51,7 @@ class RenewSession:
     workers: WorkerRegistry
     begin: BeginSession
     adopt: AdoptAttempts
+    settle_unknown: SettleUnknown
     clock: Clock
     held: HeldAttempts
 
@@ -66,6 +68,7 @@ class RenewSession:
         still_ours = {Claim(job_id=h.job_id, fence=h.fence): h for h in renewal.holdings}
         for held in self.held.all():
             self._apply(held, still_ours.get(held.claim), asked_at)
+        await self.settle_unknown(renewal.holdings)
         return renewal
 
     def _apply(self, held: Held, holding: Holding | None, asked_at: float) -> None:

@@ -55,6 +55,7 @@ from application.read_log import FindLog, ReadLogBytes, ReadLogLines
 from application.rescue_lost import RescueLost
 from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
+from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
 from domain.worker import Worker
 from entrypoints.health import health_checks
@@ -225,7 +226,15 @@ class Container(DeclarativeContainer):
             held=held,
             begin=begin,
             adopt=adopt,
-            renew=Singleton(RenewSession, workers, begin, adopt, clock, held),
+            renew=Singleton(
+                RenewSession,
+                workers,
+                begin,
+                adopt,
+                Singleton(SettleUnknown, queue, clock, held),
+                clock,
+                held,
+            ),
             claim=Singleton(ClaimJobs, queue, held),
             run=run,
             poll_seconds=settings.provided.worker.poll,

@@ -23,18 +23,19 @@ class AttemptTasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, job: Job) -> None:
-        self._spawn(self._told(job, self._run(job)))
+        claim = Claim(job_id=job.id, fence=job.fence)
+        self._spawn(claim, self._told(job, self._run(job)))
 
     def take_over(self, left: Sequence[RunningProcess], adopted: Sequence[Job]) -> None:
         """Goes on with what an earlier life of this worker left, and stops what is no longer ours."""
         ours = {Claim(job_id=job.id, fence=job.fence): job for job in adopted}
         for process in left:
-            job = ours.get(claim_of(process))
-            if job is None:
-                self._spawn(_discard(process))
+            claim = claim_of(process)
+            if (job := ours.get(claim)) is None:
+                self._spawn(claim, _discard(process))
             else:
                 process.extend(self._held.deadline(is_last_attempt=job.is_last_attempt))
-                self._spawn(self._told(job, self._run.finish(job, process)))
+                self._spawn(claim, self._told(job, self._run.finish(job, process)))
 
     async def finished(self) -> None:
         """Returns when no attempt is left."""
@@ -47,16 +48,16 @@ class AttemptTasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, claim: Claim, work: Coroutine[None, None, None]) -> None:
         # The slot is taken here, not in the task: the next claim must not count it as free.
-        self._held.take_slot()
+        self._held.take_slot(claim)
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda task: self._ended(claim, task))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, claim: Claim, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._held.free_slot()
+        self._held.free_slot(claim)
 
     async def _told(self, job: Job, attempt: Coroutine[None, None, Job | None]) -> None:
         """The lines of one attempt in the worker's log."""
@@ -65,7 +66,7 @@ class AttemptTasks:
         try:
             after = await attempt
         except Exception:  # noqa: BLE001 - told with its stack; the worker goes on
-            # Its lease is not renewed any more, so its supervisor stops it and it is rescued.
+            # Nobody extends its deadline any more, so its supervisor stops it (settle_unknown.py).
             about.exception("attempt_abandoned")
             return
         if after is None:

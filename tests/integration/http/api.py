@@ -179,7 +179,7 @@ class Documented:
     def _operation(self, request: httpx.Request) -> dict[str, Any] | None:
         method = request.method.lower()
         for path, methods in self.document["paths"].items():
-            if method in methods and _leads_to(path, request.url.path):
+            if method in methods and _leads_to(path, request.url.raw_path.decode().partition("?")[0]):
                 return dict(methods[method])
         return None
 

@@ -1,23 +1,30 @@
+from uuid import uuid4
+
 import pytest
 
 from application.claim_jobs import ClaimJobs
 from application.held_attempts import HeldAttempts
+from application.ports.job_queue import Claim
 from domain.worker import LeaseTerms
 from tests.unit.application.worlds import World
 
 
+def a_claim() -> Claim:
+    return Claim(job_id=uuid4(), fence=1)
+
+
 def test_a_taken_slot_is_not_free_and_a_freed_one_wakes_the_claim() -> None:
-    held = HeldAttempts(2, LeaseTerms())
-    held.take_slot()
+    held, claim = HeldAttempts(2, LeaseTerms()), a_claim()
+    held.take_slot(claim)
     assert (held.free, held.taken, held.wake.is_set()) == (1, 1, False)
-    held.free_slot()
+    held.free_slot(claim)
     assert (held.free, held.taken, held.wake.is_set()) == (2, 0, True)
 
 
 def test_an_adopted_attempt_takes_a_slot_past_the_limit_and_leaves_none_free() -> None:
     held = HeldAttempts(1, LeaseTerms())
-    held.take_slot()
-    held.take_slot()
+    held.take_slot(a_claim())
+    held.take_slot(a_claim())
     assert (held.free, held.taken) == (0, 2)
 
 
@@ -48,7 +55,7 @@ async def test_a_worker_claims_as_many_jobs_as_it_has_free_slots(world: World) -
     await world.begin()
     for _ in range(6):
         await world.queued()
-    world.held.take_slot()
+    world.held.take_slot(a_claim())
     assert len(await ClaimJobs(world.queue, world.held)()) == 3
 
 
@@ -58,5 +65,5 @@ async def test_a_worker_without_a_session_or_a_slot_claims_nothing(world: World,
     if why == "no free slot":
         await world.begin()
         for _ in range(4):
-            world.held.take_slot()
+            world.held.take_slot(a_claim())
     assert await ClaimJobs(world.queue, world.held)() == ()

@@ -14,6 +14,7 @@ from adapters.system.clock import SystemChance
 from application.held_attempts import Held, HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.run_attempt import Reports, RunAttempt
+from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitJobs, SubmitRules
 from domain.access import Principal, Scope
 from domain.job import Job
@@ -46,7 +47,8 @@ class World:
         self.held = HeldAttempts(4, LeaseTerms())
         self.begin = BeginSession(self.registry, self.clock, self.chance, self.held, a_worker())
         self.adopt = AdoptAttempts(self.queue, self.held)
-        self.renew = RenewSession(self.registry, self.begin, self.adopt, self.clock, self.held)
+        self.settle = SettleUnknown(self.queue, self.clock, self.held)
+        self.renew = RenewSession(self.registry, self.begin, self.adopt, self.settle, self.clock, self.held)
         self.run = RunAttempt(
             queue=self.queue,
             reports=Reports(self.queue),
@@ -86,7 +88,8 @@ class World:
         return await self.job(job.id)
 
     def holds(self, job: Job) -> "Holds":
-        """The worker's record of an attempt that runs."""
+        """The worker's record of an attempt that runs, in a slot."""
+        self.held.take_slot(claim_of(job))
         process = FakeProcess(ref_of(job), ignores_stop=True)
         held = Held(
             claim=claim_of(job),
