@@ -78,7 +78,7 @@ async def burn(server: Server, report: Report, contender: Contender, jobs: int, 
     url = await server.database()
     await contender.prepare(url)
     await contender.submit_batch(url, jobs)
-    seconds = await asyncio.to_thread(together, lambda worker: contender.burn(url, worker), workers)
+    seconds = await asyncio.to_thread(together, contender, url, workers)
     return report.rate(f"claim + report, {workers} workers", contender.name, jobs, seconds)
 
 

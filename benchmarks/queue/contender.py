@@ -29,11 +29,12 @@ class Contender(Protocol):
         """A worker that runs no-op jobs until none is left. It calls its argument once connected."""
 
 
-def together(burn: Callable[[int], Burn], workers: int) -> float:
+def together(contender: Contender, url: str, workers: int) -> float:
     """Seconds from the moment when all worker processes are ready until the last one has ended."""
-    context = multiprocessing.get_context("fork")
+    # Not fork: the parent has threads and an event loop of its own.
+    context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
-    processes = [context.Process(target=_work, args=(burn(w), barrier)) for w in range(workers)]
+    processes = [context.Process(target=_work, args=(contender, url, w, barrier)) for w in range(workers)]
     for process in processes:
         process.start()
     barrier.wait(60)
@@ -41,10 +42,10 @@ def together(burn: Callable[[int], Burn], workers: int) -> float:
     for process in processes:
         process.join()
     seconds = time.monotonic() - began
-    if any(process.exitcode for process in processes):
-        raise SystemExit("a worker of the benchmark failed; its traceback stands above")
+    if any(codes := [process.exitcode for process in processes]):
+        raise SystemExit(f"{contender.name}: a worker failed (exit statuses {codes}); its traceback stands above")
     return seconds
 
 
-def _work(burn: Burn, barrier: Barrier) -> None:
-    asyncio.run(burn(lambda: barrier.wait(60)))
+def _work(contender: Contender, url: str, worker: int, barrier: Barrier) -> None:
+    asyncio.run(contender.burn(url, worker)(lambda: barrier.wait(60)))

@@ -12,7 +12,7 @@ BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class PruneHistory:
+class PruneJobs:
     """Deletes final jobs older than `keep_seconds`, with their logs, in small steps."""
 
     history: JobHistory
@@ -27,3 +27,20 @@ class PruneHistory:
         for job_id in job_ids:
             await self.logs.prune(job_id)
         return len(job_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class PruneLogs:
+    """Deletes logs to which nothing was written for `keep_seconds`; their jobs stay.
+
+    Also those whose job went while this machine could not delete them.
+    """
+
+    logs: LogStore
+    clock: Clock
+    keep_seconds: float
+
+    async def __call__(self) -> int:
+        """Of how many jobs logs went; what is left over comes with the next tick."""
+        since = self.clock.now() - timedelta(seconds=self.keep_seconds)
+        return len(await self.logs.prune_idle(since, BATCH))

@@ -160,6 +160,7 @@ class RunAttempt:
     def _environment(self, job: Job) -> Mapping[str, str]:
         return {
             **self.environment,
+            **({"TRACEPARENT": job.spec.traceparent} if job.spec.traceparent else {}),
             "PYTHONUNBUFFERED": "1",
             **job.spec.environment,
             "ETL_JOB_ID": str(job.id),

@@ -6,7 +6,7 @@ Adapters apply them under the row's lock. The drawing is docs/state-machine.md.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 from uuid import UUID
@@ -65,6 +65,8 @@ class JobSpec:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: ConcurrencyLimit | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    traceparent: str | None = None
+    """Where the request stands in its caller's trace (W3C Trace Context); the script gets it too."""
 
     def with_defaults(self, timeout_seconds: float, stop_grace_seconds: float) -> Self:
         return replace(
@@ -243,6 +245,11 @@ class Job:
     def _cancelled(self, at: datetime, code: str, message: str) -> Self:
         after = replace(self, outcome=Outcome.CANCELLED, reason=Reason(code=code, message=message))
         return after._finished(JobState.CANCELLED, at)
+
+
+def submitted_at(job_id: UUID) -> datetime:
+    """When the job of this id was submitted, to the millisecond: ids are UUIDv7 (RFC 9562, 5.7)."""
+    return datetime.fromtimestamp((job_id.int >> 80) / 1000, UTC)
 
 
 def new_job(job_id: UUID, spec: JobSpec, at: datetime, by: str) -> Job:

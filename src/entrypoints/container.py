@@ -39,7 +39,7 @@ from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
-from application.manage_workers import DrainWorker, ListWorkers
+from application.manage_workers import DrainWorker, ForgetDeadWorkers, ListWorkers
 from application.ports.access_store import AccessStore
 from application.ports.clock import Chance, Clock
 from application.ports.job_history import JobHistory
@@ -49,7 +49,7 @@ from application.ports.log_store import LogStore
 from application.ports.process_runner import ProcessRunner
 from application.ports.script_catalog import ScriptCatalog
 from application.ports.worker_registry import WorkerRegistry
-from application.prune_history import PruneHistory
+from application.prune_history import PruneJobs, PruneLogs
 from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
 from application.rescue_lost import RescueLost
@@ -250,10 +250,25 @@ class Container(DeclarativeContainer):
                 Duty,
                 "prune",
                 60.0,
-                Singleton(PruneHistory, history, logs, clock, settings.provided.retention.jobs),
+                Singleton(PruneJobs, history, logs, clock, settings.provided.retention.jobs),
             ),
+            Singleton(Duty, "forget_dead_workers", 3600.0, Singleton(ForgetDeadWorkers, workers)),
         ),
         leadership,
+        clock,
+        MAINTENANCE_TICK_SECONDS,
+    )
+    upkeep: Provider[Maintenance] = Singleton(
+        Maintenance,
+        List(
+            Singleton(
+                Duty,
+                "prune_logs",
+                60.0,
+                Singleton(PruneLogs, logs, clock, settings.provided.retention.logs),
+            )
+        ),
+        None,
         clock,
         MAINTENANCE_TICK_SECONDS,
     )

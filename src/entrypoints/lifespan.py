@@ -109,9 +109,10 @@ async def _open(stack: AsyncExitStack, container: Container) -> None:
 
 
 async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLoop:
-    maintenance, loop = container.maintenance(), container.worker()
-    stack.push_async_callback(maintenance.stop)
-    maintenance.start()
+    for maintenance in (container.maintenance(), container.upkeep()):
+        stack.push_async_callback(maintenance.stop)
+        maintenance.start()
+    loop = container.worker()
     stack.push_async_callback(loop.stop)
     await loop.start()
     return loop

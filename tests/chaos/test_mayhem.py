@@ -54,7 +54,7 @@ async def test_after_any_crash_every_job_ends_once_and_no_two_attempts_overlap(
 
     await hurt_until_final(cluster, history, [job.id for job in jobs])
 
-    ended = [await until_answered(lambda job=job: history.get(job.id)) for job in jobs]  # type: ignore[misc]
+    ended = [await read(history, job.id) for job in jobs]
     attempts = {job.id: await history.attempts(job.id) for job in jobs}
     await database.close()
     assert [worker.stop() for worker in cluster.workers] == [0, 0, 0]
@@ -73,7 +73,12 @@ async def hurt_until_final(cluster: Cluster, history: PostgresJobHistory, ids: S
     while live or len(cluster.done) < 3:
         await cluster.hurt()
         await asyncio.sleep(cluster.random.uniform(0.2, 1.5))
-        live = [i for i in live if not (await until_answered(lambda i=i: history.get(i))).state.is_final]  # type: ignore[misc]
+        live = [job_id for job_id in live if not (await read(history, job_id)).state.is_final]
+
+
+async def read(history: PostgresJobHistory, job_id: UUID) -> Job:
+    """However often the database is away meanwhile."""
+    return await until_answered(lambda: history.get(job_id))
 
 
 def assert_told_by_both(job: Job, attempts: Sequence[Attempt], entries: dict[int, Entry]) -> None:

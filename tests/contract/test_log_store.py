@@ -1,6 +1,7 @@
 """LogStore: what every place for logs promises."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Files:
         if ref not in self.writers:
             self.writers[ref] = LogWriter(self.store.target(ref))
         self.writers[ref].write(stream, data, at)
+        for file in self.store.target(ref).parent.iterdir():
+            os.utime(file, (at.timestamp(), at.timestamp()))  # as if it were then
 
 
 @dataclass(slots=True)
@@ -388,6 +391,23 @@ async def test_prune_deletes_every_log_of_the_job_and_of_no_other(logs: Logs) ->
             await logs.store.size(ref)
     assert await logs.store.size(other) == 2
     await logs.store.prune(logs.ref.job_id)
+
+
+def submitted(hours: int) -> LogRef:
+    """A log of a job that was submitted so many hours after noon."""
+    made_ms = int((NOON + timedelta(hours=hours)).timestamp() * 1000)
+    return a_ref(UUID(int=made_ms << 80 | 7 << 76 | 0b10 << 62))
+
+
+async def test_idle_logs_of_old_jobs_are_pruned_the_oldest_first_and_no_others(logs: Logs) -> None:
+    oldest, old, busy, young = submitted(0), submitted(10), submitted(20), submitted(40)
+    for ref, hour in ((old, 10), (young, 40), (busy, 35), (oldest, 0)):
+        await logs.chunk(ref, OUT, b"a\n", NOON + timedelta(hours=hour))
+    since = NOON + timedelta(hours=30)
+    assert await logs.store.prune_idle(since, 1) == [oldest.job_id]
+    assert await logs.store.prune_idle(since, 10) == [old.job_id]
+    assert await logs.store.prune_idle(since, 10) == []
+    assert await logs.store.size(busy) == await logs.store.size(young) == 2
 
 
 async def test_a_reader_is_told_when_its_log_is_pruned(logs: Logs) -> None:

@@ -5,15 +5,18 @@ import os
 import stat
 import time
 import weakref
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 from uuid import UUID
 
 from domain.errors import LogNotFound
+from domain.job import submitted_at
 from domain.log import LogRef
 
 _PRIVATE: Final = 0o700
-_DAY_MS: Final = 86_400_000
+_DAY_SECONDS: Final = 86_400
 _TIMED: Final = 7
 """The version of a UUID whose first 48 bits are milliseconds since 1970 (RFC 9562)."""
 
@@ -60,13 +63,34 @@ class LogPaths:
             if job.exists():
                 raise
 
+    def idle(self, since: datetime) -> Iterator[UUID]:
+        """Jobs from before `since`, the oldest first, to whose logs nothing was written since then."""
+        for slice_ in _in_order(self._directory):
+            if not submitted_at(UUID(slice_.name.ljust(32, "0"))) < since:
+                return
+            for job in (job for inner in _in_order(slice_) for job in _in_order(inner)):
+                job_id = UUID(job.name)
+                if submitted_at(job_id) < since and not _written_since(job, since):
+                    yield job_id
+
     def _job(self, job_id: UUID) -> Path:
         return self._directory / job_id.hex[:6] / job_id.hex[6:8] / str(job_id)
 
 
 def _is_old(job_id: UUID) -> bool:
-    made_ms = job_id.int >> 80
-    return job_id.version == _TIMED and time.time() * 1000 - made_ms > _DAY_MS
+    return job_id.version == _TIMED and time.time() - submitted_at(job_id).timestamp() > _DAY_SECONDS
+
+
+def _in_order(directory: Path) -> list[Path]:
+    """By name, which is by time; nothing where retention has just removed it."""
+    try:
+        return sorted(directory.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def _written_since(job: Path, since: datetime) -> bool:
+    return any(file.stat().st_mtime >= since.timestamp() for file in _in_order(job))
 
 
 class OpenFile:

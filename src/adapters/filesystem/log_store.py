@@ -1,9 +1,11 @@
 """Logs as files, written by supervisors on this machine or on a shared disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
@@ -68,6 +70,15 @@ class FilesystemLogStore:
 
     async def prune(self, job_id: UUID) -> None:
         await self._blocking(lambda: self._paths.remove(job_id))
+
+    async def prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
+        return await self._blocking(lambda: self._prune_idle(since, limit))
+
+    def _prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
+        idle = list(islice(self._paths.idle(since), limit))
+        for job_id in idle:
+            self._paths.remove(job_id)
+        return idle
 
     def _open(self, ref: LogRef) -> IndexedLog:
         return IndexedLog(self._paths.log(ref))

@@ -1,13 +1,14 @@
 """Logs in memory. Everything is read from the first byte each time, so it is plainly right and slow."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from domain.errors import LogNotFound
+from domain.job import submitted_at
 from domain.log import LogRef, Page, Stream
 from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller
@@ -52,9 +53,8 @@ class MemoryLogStore:
         self._written = asyncio.Condition()
 
     async def write(self, ref: LogRef, stream: Stream, data: bytes, at: datetime = _EPOCH) -> None:
-        at_us = (at - _EPOCH) // timedelta(microseconds=1)
         async with self._written:
-            self._logs.setdefault(ref, MemoryLog()).write(STREAMS.index(stream), at_us, data)
+            self._logs.setdefault(ref, MemoryLog()).write(STREAMS.index(stream), _us(at), data)
             self._written.notify_all()
 
     def target(self, ref: LogRef) -> Path:
@@ -108,6 +108,14 @@ class MemoryLogStore:
     async def prune(self, job_id: UUID) -> None:
         self._logs = {ref: log for ref, log in self._logs.items() if ref.job_id != job_id}
 
+    async def prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
+        busy = {ref.job_id for ref, log in self._logs.items() if max(log.latest) >= _us(since)}
+        idle = {ref.job_id for ref in self._logs if submitted_at(ref.job_id) < since} - busy
+        oldest = sorted(idle)[:limit]
+        for job_id in oldest:
+            await self.prune(job_id)
+        return oldest
+
     def _log(self, ref: LogRef) -> MemoryLog:
         try:
             return self._logs[ref]
@@ -115,6 +123,10 @@ class MemoryLogStore:
             raise LogNotFound(
                 "This attempt has no log: it has not started, or retention has deleted it."
             ) from None
+
+
+def _us(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def _number(stream: Stream | None) -> int | None:

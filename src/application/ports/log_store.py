@@ -1,6 +1,7 @@
 """The output of attempts: written by supervisors, byte for byte, and read while it grows."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -37,3 +38,8 @@ class LogStore(Protocol):
 
     async def prune(self, job_id: UUID) -> None:
         """Deletes the logs of all attempts of the job; nothing if there is none."""
+
+    async def prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
+        """Deletes the logs of at most `limit` jobs that were submitted before `since` and to which
+        nothing was written since then, the oldest first; returns these jobs.
+        """

@@ -44,6 +44,9 @@ class Exchange:
 
     request_id: str
     trace_id: str
+    traceparent: str
+    """As it came, or the beginning of a trace of our own: what a job's script hands on."""
+
     status: int | None = None
     began: float = field(default_factory=time.perf_counter)
 
@@ -60,7 +63,8 @@ class Front:
             await self.app(scope, receive, send)
             return
         exchange = _exchange(Headers.from_scope(scope))
-        scope.setdefault("state", {})["trace_id"] = exchange.trace_id
+        told = {"trace_id": exchange.trace_id, "traceparent": exchange.traceparent}
+        scope.setdefault("state", {}).update(told)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             try:
                 await self._answer(scope, receive, _marking(scope, send, exchange, self.config), exchange)
@@ -90,9 +94,11 @@ def _expected(error: Exception) -> EtlError:
 
 def _exchange(headers: Headers) -> Exchange:
     given = headers.get("x-request-id", "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex
-    parent = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
-    return Exchange(request_id, parent.group(1) if parent else request_id)
+    ours = uuid4().hex
+    request_id = given if _REQUEST_ID.fullmatch(given) else ours
+    if parent := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
+        return Exchange(request_id, parent.group(1), parent.group(0))
+    return Exchange(request_id, ours, f"00-{ours}-{uuid4().hex[:16]}-00")
 
 
 def _marking(scope: HTTPScope, send: Send, exchange: Exchange, config: HttpConfig) -> Send:
@@ -125,4 +131,4 @@ def _tell(scope: HTTPScope, exchange: Exchange) -> None:
 def _facts(scope: HTTPScope) -> Iterator[tuple[str, object]]:
     yield "method", scope["method"]
     yield "path", scope["path"]  # without the query, which may hold what people search for
-    yield "client", scope["client"][0] if scope.get("client") else None  # type: ignore[index]
+    yield "client", scope["client"][0] if scope.get("client") else None  # type: ignore[index]  # just tested

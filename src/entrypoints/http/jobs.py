@@ -76,7 +76,7 @@ async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response
     """A `script` needs the scope `jobs:submit`, a `command` the scope `jobs:command`."""
     wanted = await body_of(request, JobRequest)
     idempotency = idempotency_of(request, wanted, by)
-    submitted = await use_cases.submit_jobs([spec_of(wanted)], by, idempotency)
+    submitted = await use_cases.submit_jobs([spec_of(wanted, _trace(request))], by, idempotency)
     return _created(submitted.jobs[0], _replayed(submitted))
 
 
@@ -95,9 +95,14 @@ async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response
 async def submit_batch(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
     """Up to 1,000 jobs; what is wrong in any of them is named, and none is accepted then."""
     wanted = await body_of(request, BatchRequest)
-    specs = [spec_of(job) for job in wanted.jobs]
+    specs = [spec_of(job, _trace(request)) for job in wanted.jobs]
     submitted = await use_cases.submit_batch(specs, by, idempotency_of(request, wanted, by))
     return answer(BatchView(jobs=[job_view(job) for job in submitted.jobs]), 201, _replayed(submitted))
+
+
+def _trace(request: HttpRequest) -> str:
+    """What the outermost layer has taken from the request or begun (front.py)."""
+    return str(request.scope["state"]["traceparent"])
 
 
 def _replayed(submitted: Submitted) -> dict[str, str]:

@@ -184,7 +184,7 @@ class KeyRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ] = None
 
 
-def spec_of(wanted: JobRequest) -> JobSpec:
+def spec_of(wanted: JobRequest, traceparent: str) -> JobSpec:
     return JobSpec(
         command=_command(wanted),
         environment=wanted.environment,
@@ -197,6 +197,7 @@ def spec_of(wanted: JobRequest) -> JobSpec:
         retry=_policy(wanted.retry),
         concurrency=_limit(wanted.concurrency),
         labels=wanted.labels,
+        traceparent=traceparent,
     )
 
 

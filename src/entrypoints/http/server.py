@@ -123,7 +123,7 @@ def _protocol(head_seconds: float) -> type[H11Protocol]:
 
         head_timer: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
             super().connection_made(transport)
             self._watch_head()
 

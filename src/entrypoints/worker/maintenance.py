@@ -1,4 +1,4 @@
-"""Maintenance: small duties at their own pace, done by one leader of all workers."""
+"""Maintenance: small duties at their own pace, most of them done by one leader of all workers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,10 +24,12 @@ class Duty:
 
 
 class Maintenance:
-    """Campaigns to be the leader, and does what is due while it is."""
+    """Campaigns to be the leader, and does what is due while it is. Without `leadership` the duties
+    are this machine's own: every worker does them.
+    """
 
     def __init__(
-        self, duties: Sequence[Duty], leadership: Leadership, clock: Clock, tick_seconds: float
+        self, duties: Sequence[Duty], leadership: Leadership | None, clock: Clock, tick_seconds: float
     ) -> None:
         self._duties = duties
         self._leadership = leadership
@@ -46,11 +48,12 @@ class Maintenance:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
         self._loop = None
-        await self._leadership.resign()
+        if self._leadership is not None:
+            await self._leadership.resign()
 
     async def _run(self) -> None:
         while True:
-            if await self._leadership.campaign():
+            if self._leadership is None or await self._leadership.campaign():
                 await self._do_what_is_due()
             await asyncio.sleep(self._tick_seconds)
 

@@ -51,7 +51,7 @@ async def test_a_full_request_comes_back_as_accepted_with_secrets_masked(admin: 
     assert job["not_before"] == "2030-01-01T04:00:00Z"
     assert job["state"] == "queued"
     assert job["submitted_by"] == "alice"
-    assert job["retry"] == {**FULL["retry"], "max_delay_seconds": 3600.0}  # type: ignore[dict-item]
+    assert job["retry"] == {**FULL["retry"], "max_delay_seconds": 3600.0}  # type: ignore[dict-item]  # it is one
     same = ("script", "args", "parameters", "queue", "priority", "expires_at", "concurrency", "labels")
     assert {name: job[name] for name in same} == {name: FULL[name] for name in same}
     assert (await admin.get(answer.headers["location"])).json()["id"] == job["id"]
@@ -136,7 +136,7 @@ async def test_a_key_is_its_owners_own(api: Api) -> None:
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "ümlaut"])
 async def test_a_key_of_another_form_is_400(admin: httpx.AsyncClient, key: str) -> None:
     headers = {"Idempotency-Key": key.encode()}
-    answer = await admin.post(JOBS, json={"script": "load.py"}, headers=headers)  # type: ignore[arg-type]
+    answer = await admin.post(JOBS, json={"script": "load.py"}, headers=headers)  # type: ignore[arg-type]  # wrong on purpose
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["pointer"] == "Idempotency-Key"
 
@@ -343,7 +343,7 @@ async def test_cancel_is_200_queued_202_running_200_again_and_409_ended(
     for _ in range(2):
         answer = await admin.post(f"{other}/cancel")
         assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
-    ended = await api.start((await submitted(admin))["id"])  # type: ignore[arg-type]
+    ended = await api.start((await submitted(admin))["id"])  # type: ignore[arg-type]  # a string
     await api.end(ended)
     answer = await admin.post(f"{JOBS}/{ended.id}/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "job-is-final")

@@ -124,10 +124,10 @@ async def test_a_deadlock_is_repeated_and_not_seen(database: Database) -> None:
         async def work(connection: object) -> None:
             nonlocal runs
             runs += 1
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": mine})  # type: ignore[attr-defined]
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": mine})  # type: ignore[attr-defined]  # any connection
             have.set()
             await wait_for.wait()
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": other})  # type: ignore[attr-defined]
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": other})  # type: ignore[attr-defined]  # as above
 
         await database.run(work)
 

@@ -7,7 +7,7 @@ import pytest
 from application.expire_jobs import ExpireJobs
 from application.manage_queues import LimitQueue, PauseQueue, ResumeQueue
 from application.ports.notifier import JobChanged, JobsWaiting
-from application.prune_history import PruneHistory
+from application.prune_history import PruneJobs, PruneLogs
 from application.rescue_lost import RescueLost
 from domain.attempt import Outcome
 from domain.errors import Invalid, JobNotFound, LogNotFound
@@ -50,12 +50,24 @@ async def test_retention_deletes_old_jobs_with_their_logs_and_no_others(world: W
     await world.queue.report([report_of(old)])
     world.clock.advance(100)
     young = await world.queued()
-    assert await PruneHistory(world.history, world.logs, world.clock, 99.0)() == 1
+    assert await PruneJobs(world.history, world.logs, world.clock, 99.0)() == 1
     with pytest.raises(JobNotFound):
         await world.job(old.id)
     with pytest.raises(LogNotFound):
         await world.logs.size(ref_of(old))
     assert await world.job(young.id) == young
+
+
+async def test_logs_have_a_retention_of_their_own_and_their_jobs_stay(world: World) -> None:
+    job = await world.started()
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", at=world.clock.now())
+    prune = PruneLogs(world.logs, world.clock, 99.0)
+    assert await prune() == 0
+    world.clock.advance(3600 * 24 * 365 * 100)  # ids are of the real present, the clock is not
+    assert await prune() == 1
+    with pytest.raises(LogNotFound):
+        await world.logs.size(ref_of(job))
+    assert (await world.job(job.id)).state is JobState.RUNNING
 
 
 async def test_a_resumed_and_a_widened_queue_wake_the_workers(world: World) -> None:

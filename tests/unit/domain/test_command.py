@@ -24,7 +24,7 @@ def test_parameters_become_one_argument_each_with_names_sorted() -> None:
 
 
 def test_false_and_null_are_left_out_and_zero_and_empty_are_not() -> None:
-    parameters: dict[str, Parameter] = {"a": False, "b": None, "c": 0, "d": "", "e": (), "f": (None, 1.5)}  # type: ignore[dict-item]
+    parameters: dict[str, Parameter] = {"a": False, "b": None, "c": 0, "d": "", "e": (), "f": (None, 1.5)}  # type: ignore[dict-item]  # mixed on purpose
     assert list(render(parameters)) == ["--c=0", "--d=", "--f=1.5"]
 
 

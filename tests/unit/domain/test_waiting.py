@@ -2,19 +2,20 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from domain.waiting import Held, Surroundings, waiting_for
-from tests.builders import CHANCE, NOON, a_job, running, succeeded
+from tests.builders import NOON, a_job, running, succeeded
 
-HOLDERS = tuple(CHANCE.new_id() for _ in range(5))
+HOLDERS = tuple(UUID(int=number) for number in range(5))
 HELD = Held(name="sales", limit=1, holders=HOLDERS[:1])
 FREE = Surroundings(workers_serving=1, free_slots=2)
 
 
 def why(around: Surroundings = FREE, **changes: object) -> str | None:
-    return waiting_for(replace(a_job(queue="etl"), **changes), around, NOON)  # type: ignore[arg-type]
+    return waiting_for(replace(a_job(queue="etl"), **changes), around, NOON)  # type: ignore[arg-type]  # one of the fields
 
 
 def test_only_a_queued_job_waits() -> None:

@@ -1,0 +1,12 @@
+"""Programs that more than one of the tests start."""
+
+SLEEPER = "import time\nprint('up', flush=True)\ntime.sleep(1000)"
+HIDDEN_CHILD = (
+    "import os, sys, time\n"
+    "if os.fork() == 0:\n"
+    "    os.setsid()\n"
+    "    os.execve(sys.executable, [sys.executable, '-I', '-S', '-c', 'import time; time.sleep(1000)',"
+    " sys.argv[1]], {})\n"
+    "print('up', flush=True)\n"
+    "time.sleep(1000)"
+)
