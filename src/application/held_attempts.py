@@ -38,6 +38,7 @@ class HeldAttempts:
         """Set whenever a claim may bring something: a slot became free, or a notice came."""
         self._claims: set[Claim] = set()
         self._held: dict[Claim, Held] = {}
+        self._disowned: set[Claim] = set()
 
     @property
     def free(self) -> int:
@@ -67,6 +68,17 @@ class HeldAttempts:
             yield
         finally:
             del self._held[held.claim]
+            self._disowned.discard(held.claim)
+
+    def disown(self, held: Held) -> None:
+        """Stops what is no longer ours by the database's word. Its end is not reported: after a failover to
+        a server that lacks the claim, the same job may run under the same fence for somebody else.
+        """
+        self._disowned.add(held.claim)
+        held.process.stop()
+
+    def is_disowned(self, claim: Claim) -> bool:
+        return claim in self._disowned
 
     def all(self) -> tuple[Held, ...]:
         return tuple(self._held.values())

@@ -74,10 +74,12 @@ class RenewSession:
     def _apply(self, held: Held, holding: Holding | None, asked_at: float) -> None:
         if holding is None and held.since >= asked_at:
             return  # it began after the question was sent, so it is not in the answer
-        if holding is not None:
-            # A cancelled one too: its grace may be longer than what is left of the lease.
-            held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
-        if holding is None or holding.cancel_requested:
+        if holding is None:
+            self.held.disown(held)
+            return
+        # A cancelled one too: its grace may be longer than what is left of the lease.
+        held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
+        if holding.cancel_requested:
             held.process.stop()
 
     async def _begin_again(self) -> None:
@@ -94,4 +96,4 @@ class RenewSession:
             if held.claim.job_id in kept:
                 held.process.extend(self.held.deadline(is_last_attempt=held.is_last_attempt))
             else:
-                held.process.stop()
+                self.held.disown(held)

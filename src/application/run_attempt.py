@@ -114,7 +114,8 @@ class RunAttempt:
         )
         with self.held.holding(held):
             exit_ = await process.wait()
-        after = await self._report(job, exit_)
+            is_ours = not self.held.is_disowned(held.claim)
+        after = await self._report(job, exit_) if is_ours else None
         await process.forget()
         return after
 

@@ -203,6 +203,13 @@ class WrongSetting(Invalid):
     title = "A setting is wrong"
 
 
+class DatabaseNotDurable(WrongSetting):
+    """`fsync` or `full_page_writes` of the database is off: it could lose accepted jobs. Turn it on."""
+
+    code = "database-not-durable"
+    title = "The database does not keep what it has committed"
+
+
 # -- of the embedded database: told at the start, on the machine itself, so these may name a path --------
 
 

@@ -42,6 +42,10 @@ class JobState(StrEnum):
 
 FINAL: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 MAX_LABELS: Final = 32
+MAX_PUT_BACKS: Final = 10
+"""How many lost claims whose program never started are free. More than a bad day gives, and an end
+for a job that kills whoever claims it.
+"""
 MIN_PRIORITY: Final = -100
 MAX_PRIORITY: Final = 100
 
@@ -134,6 +138,22 @@ class Job:
     def is_last_attempt(self) -> bool:
         """Whether no other attempt can follow the one at hand, so that only its own end can end it."""
         return self.attempt >= self.spec.retry.max_attempts
+
+    @property
+    def is_put_back_if_lost(self) -> bool:
+        """Whether the loss of this claim costs no attempt: its program never started, and that has not
+        happened too often. (Every claim raises the fence, only a put-back lowers the attempt again.)
+        """
+        return not self.attempt_started and self.fence - self.attempt < MAX_PUT_BACKS
+
+    def why_lost(self) -> str:
+        """One sentence for an attempt whose worker nobody hears of any more."""
+        if self.attempt_started:
+            return f"Worker {self.worker} died, or could not renew its lease in time."
+        return (
+            f"Worker {self.worker} died before it started the program; "
+            f"{self.fence - self.attempt} claims before this one were put back."
+        )
 
     def is_due(self, at: datetime) -> bool:
         return self.state is JobState.QUEUED and (self.not_before is None or self.not_before <= at)

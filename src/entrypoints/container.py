@@ -19,6 +19,7 @@ from adapters.embedded.postgres import EmbeddedPostgres, attach
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
 from adapters.postgres.access_store import PostgresAccessStore
+from adapters.postgres.durability import require_durable
 from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
@@ -68,7 +69,14 @@ from entrypoints.version import VERSION
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
 
-__all__ = ["Container", "embedded_postgres", "migrate", "pending_migrations", "running_embedded"]
+__all__ = [
+    "Container",
+    "embedded_postgres",
+    "migrate",
+    "pending_migrations",
+    "require_durable",
+    "running_embedded",
+]
 
 EMBEDDED: Final = "postgres"
 MAINTENANCE_TICK_SECONDS: Final = 5.0

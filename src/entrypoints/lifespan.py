@@ -18,6 +18,7 @@ from entrypoints.container import (
     embedded_postgres,
     migrate,
     pending_migrations,
+    require_durable,
     running_embedded,
 )
 from entrypoints.settings import Settings
@@ -62,6 +63,7 @@ async def serve(
     async with signals.watched(), AsyncExitStack() as stack:
         _make_directories(settings)
         url = await _database_url(stack, settings, keep=database)
+        await _check_durability(url)
         await _check_schema(url, bring_up_to_date=database)
         container = Container(settings=settings, database_url=url)
         await _open(stack, container)
@@ -92,6 +94,12 @@ async def _database_url(stack: AsyncExitStack, settings: Settings, *, keep: bool
             f"`data.directory` ({settings.data.directory})."
         )
     return url
+
+
+async def _check_durability(url: str) -> None:
+    """First of all: a database that forgets is not even migrated."""
+    for warning in await require_durable(url):
+        log.warning("database_not_durable", warning=warning)
 
 
 async def _check_schema(url: str, *, bring_up_to_date: bool) -> None:

@@ -120,10 +120,9 @@ class MemoryJobQueue(MemoryQueues):
         return [self._rescue(job) for job in self._records.lost(at)[:limit]]
 
     def _rescue(self, job: Job) -> Job:
-        if not job.attempt_started:
+        if job.is_put_back_if_lost:
             return self._put_back(job, MAINTENANCE)
-        exit_ = Exit(lost=f"Worker {job.worker} died, or could not renew its lease in time.")
-        return self._end(job, judge(exit_, job.spec.timeout_seconds or 0), MAINTENANCE)
+        return self._end(job, judge(Exit(lost=job.why_lost()), job.spec.timeout_seconds or 0), MAINTENANCE)
 
     async def expire(self, limit: int) -> Sequence[Job]:
         at = self._clock.now()

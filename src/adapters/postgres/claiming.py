@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import limits, mapping
+from adapters.postgres.candidates import CANDIDATES
 from adapters.postgres.limits import Need
 from adapters.postgres.mapping import columns
 from adapters.postgres.storing import add_events
@@ -20,44 +21,16 @@ ROUNDS: Final = 6
 SPARE: Final = 32
 """Candidates beyond those that are wanted: as many as rivals may hold locked at this moment."""
 
-# A line is what stands in one queue at one priority: one probe of the index finds the next, so jobs
-# that wait for their time (a million of them cost 60 ms a claim) or in a paused queue are never read.
-# FOR SHARE: nobody can declare the session dead before this claim has committed.
-CANDIDATES: Final = text("""
-WITH RECURSIVE me AS MATERIALIZED (
-    SELECT host, pid, queues FROM etl.worker_session
-    WHERE id = :session_id AND state = 'up' AND lease_expires_at > clock_timestamp() FOR SHARE
-), open AS MATERIALIZED (
-    SELECT s.name FROM etl.queue s, me
-    WHERE s.paused_at IS NULL AND s.slots IS DISTINCT FROM 0
-        AND (me.queues = '{}' OR s.name = ANY (me.queues))
-), line AS (
-    SELECT open.name, t.priority FROM open CROSS JOIN LATERAL (
-        SELECT q.priority FROM etl.job_queue q WHERE q.state = 'queued' AND q.queue = open.name
-        ORDER BY q.priority DESC LIMIT 1
-    ) t
-    UNION ALL
-    SELECT line.name, t.priority FROM line CROSS JOIN LATERAL (
-        SELECT q.priority FROM etl.job_queue q
-        WHERE q.state = 'queued' AND q.queue = line.name AND q.priority < line.priority
-        ORDER BY q.priority DESC LIMIT 1
-    ) t
-)
-SELECT c.job_id, line.name AS queue, me.host, me.pid
-FROM me CROSS JOIN line CROSS JOIN LATERAL (
-    SELECT q.job_id, q.due_at FROM etl.job_queue q
-    WHERE q.state = 'queued' AND q.queue = line.name AND q.priority = line.priority
-        AND q.due_at <= statement_timestamp()
-        AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
-    ORDER BY q.due_at, q.job_id LIMIT :window
-) c
-ORDER BY line.priority DESC, c.due_at, c.job_id LIMIT :window
+FOUND: Final = text(f"""
+WITH RECURSIVE {CANDIDATES.format(session_id=":session_id", window=":window")}
+SELECT found.job_id, found.queue, me.host, me.pid FROM me CROSS JOIN found
 """)
 
 LOCK: Final = text(f"""
 SELECT {mapping.JOB}, s.slots, clock_timestamp() AS now
 FROM etl.job_queue q JOIN etl.queue s ON s.name = q.queue JOIN etl.job j ON j.id = q.job_id
 WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = 'queued' AND s.paused_at IS NULL
+    AND q.due_at <= statement_timestamp()
 ORDER BY q.priority DESC, q.due_at, q.job_id LIMIT :wanted
 FOR UPDATE OF q SKIP LOCKED
 """)  # noqa: S608 - a constant
@@ -103,7 +76,7 @@ async def claim(connection: AsyncConnection, session_id: UUID, limit: int) -> Cl
 
 
 async def _candidates(connection: AsyncConnection, session_id: UUID, window: int) -> Sequence[Any]:
-    result = await connection.execute(CANDIDATES, {"session_id": session_id, "window": window})
+    result = await connection.execute(FOUND, {"session_id": session_id, "window": window})
     return result.all()
 
 

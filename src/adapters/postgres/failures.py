@@ -10,6 +10,7 @@ from sqlalchemy import exc
 
 from domain.errors import DatabaseUnavailable, IllegalTransition
 
+READ_ONLY: Final = "The database is read-only at the moment, so it accepts no changes."
 GUARD: Final = "ETL01"
 """SQLSTATE of the triggers that keep final jobs as they are."""
 
@@ -61,7 +62,7 @@ def _sentence(cause: BaseException) -> str:
         case errors.DiskFull():
             return "The database's disk is full, so it accepts no changes."
         case errors.ReadOnlySqlTransaction():
-            return "The database is read-only at the moment, so it accepts no changes."
+            return READ_ONLY
         case errors.TooManyConnections():
             return "The database has no connection left for this service."
         case errors.QueryCanceled() | errors.LockNotAvailable():

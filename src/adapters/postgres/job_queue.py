@@ -12,6 +12,8 @@ from adapters.postgres import (
     maintaining,
     parking,
     queues,
+    quick_claim,
+    quick_submit,
     reporting,
     submitting,
 )
@@ -37,6 +39,8 @@ class PostgresJobQueue:
     # -- callers ----------------------------------------------------------------------------------
 
     async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
+        if quick_submit.is_quick(jobs) and await quick_submit.submit(self._database, jobs, idempotency):
+            return Submitted(jobs=tuple(jobs))
         return await self._database.run(lambda c: submitting.submit(c, jobs, idempotency))
 
     async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:
@@ -48,7 +52,10 @@ class PostgresJobQueue:
         """As the port says. A claim that parked jobs looks once more, after its commit, whether a
         unit was freed in between: then nobody else would wake them.
         """
-        jobs: list[Job] = []
+        quick = await quick_claim.claim(self._database, session_id, limit)
+        jobs = list(quick.jobs)
+        if quick.is_all:
+            return jobs
         for _ in range(CLAIMS):
             wanted = limit - len(jobs)
             claimed = await self._claim(session_id, wanted)

@@ -79,7 +79,6 @@ async def promote(connection: AsyncConnection) -> int:
 
 def _ending(job: Job) -> Ending | None:
     """None for an attempt that provably never started: it is given back and does not count."""
-    if not job.attempt_started:
+    if job.is_put_back_if_lost:
         return None
-    lost = f"Worker {job.worker} died, or could not renew its lease in time."
-    return judge(Exit(lost=lost), job.spec.timeout_seconds or 0)
+    return judge(Exit(lost=job.why_lost()), job.spec.timeout_seconds or 0)

@@ -17,6 +17,7 @@ from domain.attempt import Exit, Stop, Usage
 from domain.log import LogRef
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_WORKER: Final = "worker"
 _LOCK: Final = "lock"
 _FORGOTTEN: Final = "forgotten-"
 _RECORD: Final = "attempt.json"
@@ -44,9 +45,18 @@ class RunDirectory:
         for directory in (self.root, self.work):
             directory.mkdir(mode=0o711, parents=True, exist_ok=True)
 
+    def claim(self) -> int | None:
+        """The descriptor that makes this directory its worker's; None while a living worker has it."""
+        return self._flock(_WORKER)
+
     def lock(self) -> int | None:
-        """The descriptor that holds the lock; None while an earlier worker or its zygote holds it."""
-        descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """The descriptor that the zygote inherits; None while the zygote of an earlier worker may still
+        start something.
+        """
+        return self._flock(_LOCK)
+
+    def _flock(self, name: str) -> int | None:
+        descriptor = os.open(self.root / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

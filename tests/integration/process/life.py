@@ -12,8 +12,8 @@ from uuid import UUID
 sys.path[:0] = [str(Path(__file__).parents[3] / "src"), str(Path(__file__).parents[3])]
 
 from adapters.process.runner import SupervisedProcessRunner  # noqa: E402 - the path is set above
-from domain.log import LogRef  # noqa: E402
-from tests.integration.process.rig import Rig  # noqa: E402
+from domain.log import LogRef  # noqa: E402 - as above
+from tests.integration.process.rig import Rig  # noqa: E402 - as above
 
 
 async def live(directory: Path, launches: list[tuple[str, list[str]]]) -> None:

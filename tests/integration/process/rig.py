@@ -33,7 +33,8 @@ class Rig:
 
     @property
     def run_directory(self) -> Path:
-        return self.directory / "run"
+        """The first seat in what its workers share."""
+        return self.directory / "run" / "1"
 
     @property
     def zygote(self) -> int:

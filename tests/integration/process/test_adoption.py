@@ -1,5 +1,6 @@
 """Death of the worker, alone and with all that it started, and what its next life finds."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,7 +16,6 @@ import pytest
 from adapters.process import run_directory
 from adapters.process.runner import SupervisedProcessRunner
 from domain.attempt import Stop
-from domain.errors import Unavailable
 from tests.integration.process import life
 from tests.integration.process.evil import HIDDEN_CHILD, SLEEPER
 from tests.integration.process.rig import (
@@ -188,7 +188,7 @@ async def test_a_restart_of_the_machine_is_told_as_such(
     (supervisor,) = doomed.supervisors()
     os.kill(supervisor, signal.SIGKILL)
     doomed.die()
-    record = doomed.directory / "run" / f"{job_id}-7" / "attempt.json"
+    record = doomed.directory / "run" / "1" / f"{job_id}-7" / "attempt.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"boot_id": "another"}))
     await heir.open()
     (process,) = await heir.adopt()
@@ -196,7 +196,7 @@ async def test_a_restart_of_the_machine_is_told_as_such(
 
 
 async def test_an_attempt_that_never_got_its_supervisor_says_so(tmp_path: Path) -> None:
-    (tmp_path / "run" / f"{uuid4()}-1").mkdir(parents=True)
+    (tmp_path / "run" / "1" / f"{uuid4()}-1").mkdir(parents=True)
     runner = SupervisedProcessRunner(tmp_path / "run")
     await runner.open()
     (process,) = await runner.adopt()
@@ -206,7 +206,7 @@ async def test_an_attempt_that_never_got_its_supervisor_says_so(tmp_path: Path) 
 
 @pytest.mark.parametrize("record", ["", "{", '{"job_id": "x", "fence": 1, "exit_code": 0}', "[]"])
 async def test_a_record_that_is_torn_or_of_another_attempt_is_none(tmp_path: Path, record: str) -> None:
-    directory = tmp_path / "run" / f"{uuid4()}-1"
+    directory = tmp_path / "run" / "1" / f"{uuid4()}-1"
     directory.mkdir(parents=True)
     (directory / "result.json").write_text(record)
     runner = SupervisedProcessRunner(tmp_path / "run")
@@ -217,9 +217,9 @@ async def test_a_record_that_is_torn_or_of_another_attempt_is_none(tmp_path: Pat
 
 
 async def test_a_half_forgotten_attempt_is_not_adopted(tmp_path: Path) -> None:
-    grave = tmp_path / "run" / f"forgotten-{uuid4()}-1"
+    grave = tmp_path / "run" / "1" / f"forgotten-{uuid4()}-1"
     (grave / "result.json").parent.mkdir(parents=True)
-    scratch = tmp_path / "run" / "work" / "no-attempt-1"
+    scratch = tmp_path / "run" / "1" / "work" / "no-attempt-1"
     scratch.mkdir(parents=True)
     runner = SupervisedProcessRunner(tmp_path / "run")
     await runner.open()
@@ -229,14 +229,46 @@ async def test_a_half_forgotten_attempt_is_not_adopted(tmp_path: Path) -> None:
     await runner.close()
 
 
-async def test_a_second_worker_on_the_same_run_directory_is_refused(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("adapters.process.runner._LOCK_SECONDS", 0.2)
-    second = SupervisedProcessRunner(rig.run_directory)
-    with pytest.raises(Unavailable, match="Another worker"):
-        await second.open()
-    await second.close()
+async def test_workers_of_one_machine_share_the_run_directory_and_leave_each_other_alone(rig: Rig) -> None:
+    process = await rig.start_sleep()
+    second = Rig(rig.directory, SupervisedProcessRunner(rig.directory / "run"))
+    await second.runner.open()
+    assert await second.runner.adopt() == []
+    exit_, _ = await second.run("/bin/true")
+    assert exit_.exit_code == 0
+    await second.runner.close()
+    process.stop()
+    assert (await process.wait()).stopped is Stop.CANCEL
+
+
+async def test_a_worker_adopts_what_any_dead_worker_of_its_machine_left(doomed: Doomed, rig: Rig) -> None:
+    """The doomed one sits beside the living one, whose own attempts are not adopted by the third."""
+    own = await rig.start_sleep()
+    (job_id,) = doomed.live(TALKER)
+    doomed.said(job_id, "3")
+    doomed.die()
+    third = SupervisedProcessRunner(rig.directory / "run")
+    await third.open()
+    (process,) = await third.adopt()
+    assert str(process.ref.job_id) == job_id
+    assert (await process.wait()).exit_code == 9
+    await process.forget()
+    await third.close()
+    own.stop()
+    assert (await own.wait()).stopped is Stop.CANCEL
+
+
+async def test_a_dead_worker_is_adopted_by_one_of_twenty_rivals(doomed: Doomed) -> None:
+    (job_id,) = doomed.live(SLEEPER)
+    doomed.said(job_id, "up")
+    doomed.die()
+    rivals = [SupervisedProcessRunner(doomed.directory / "run") for _ in range(20)]
+    await asyncio.gather(*(rival.open() for rival in rivals))
+    (process,) = [process for rival in rivals for process in await rival.adopt()]
+    process.stop()
+    await process.wait()
+    for rival in rivals:
+        await rival.close()
 
 
 async def test_a_zygote_ends_with_its_worker_when_nothing_runs(doomed: Doomed) -> None:

@@ -1,0 +1,27 @@
+"""A claim in one statement: the settings of queues, read after nobody can change them any more."""
+
+from typing import Final
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+# A function for its snapshot: each statement of a volatile function sees what was committed before it
+# began. In the claim's own snapshot, taken before the lock, a limit set a moment ago would be missing.
+HOLD_QUEUES: Final = """
+CREATE FUNCTION etl.hold_queues(names text[]) RETURNS TABLE (queue text, queue_slots integer)
+LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    held text[] := ARRAY(
+        SELECT n FROM unnest(names) AS n
+        WHERE pg_try_advisory_xact_lock_shared(hashtextextended('queue:' || n, 0))
+    );
+BEGIN
+    RETURN QUERY SELECT s.name, s.slots FROM etl.queue s WHERE s.name = ANY (held) AND s.paused_at IS NULL;
+END $$;
+"""
+
+
+def upgrade() -> None:
+    op.execute(HOLD_QUEUES)

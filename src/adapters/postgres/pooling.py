@@ -1,0 +1,59 @@
+"""A pool whose connections are tried only when there is reason to doubt them.
+
+A trial before every use (`pool_pre_ping`) cost a round trip a statement. A server that ended a
+connection has written to its socket, so a look at the socket tells, without a round trip; what a look
+cannot tell (a firewall that forgot us) only happens to connections that rested.
+"""
+
+import select
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from sqlalchemy import event, exc
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+REST_SECONDS: Final = 1.0
+_RETURNED: Final = "returned_at"
+
+
+def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> AsyncEngine:
+    """An engine of `size` connections, of which whoever waits for one waits `seconds` at most."""
+    engine = create_async_engine(
+        "postgresql+psycopg://",
+        async_creator=connect,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=seconds,
+        pool_use_lifo=True,
+        skip_autocommit_rollback=True,
+    )
+    ping = engine.sync_engine.dialect.do_ping
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def note(connection: Any, entry: ConnectionPoolEntry) -> None:
+        entry.info[_RETURNED] = time.monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def try_it(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
+        rested = time.monotonic() - entry.info.get(_RETURNED, float("inf")) > REST_SECONDS
+        if not rested and not _has_news(connection):
+            return
+        try:
+            ping(connection)
+        except Exception as error:
+            # All others that are as old are doubted too: the server was probably restarted.
+            raise exc.InvalidatePoolError from error
+
+    return engine
+
+
+def _has_news(connection: Any) -> bool:
+    """Whether something came in while nobody waited for it: a farewell, most likely."""
+    libpq = connection.driver_connection.pgconn
+    if libpq.status != 0:
+        return True
+    poll = select.poll()
+    poll.register(libpq.socket, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,80 @@
+"""Claiming unlimited jobs in one statement: the same rows as claiming.py writes."""
+
+from dataclasses import dataclass
+from typing import Final, LiteralString
+from uuid import UUID
+
+from adapters.postgres import mapping
+from adapters.postgres.candidates import CANDIDATES
+from adapters.postgres.engine import Database
+from domain.job import Job
+
+WINDOWS: Final = (16, 64, 256)
+"""How many candidates are looked at. A literal in the text, so that one kept plan fits: the planner
+takes an unknown LIMIT for a tenth of the table."""
+
+# `held`: see v0002. `limited`: from the first job on that needs a unit, claiming.py has the word: jobs
+# behind it must not pass it by because their claim is quicker.
+# session_id IS NULL AND parked_on IS NULL is state = 'queued', by the table's CHECKs; said so, it tempts
+# the planner to no other index than the key. What a rival changed since is checked again under the lock.
+# fence + 1 and attempt + 1 are Job.claimed, which makes the answer: test_quick_paths.py compares them.
+_CLAIM: Final = """
+WITH RECURSIVE {candidates},
+candidate AS MATERIALIZED (
+    SELECT f.*, row_number() OVER () AS place FROM found f
+), held AS MATERIALIZED (
+    SELECT h.queue, h.queue_slots FROM etl.hold_queues(ARRAY(SELECT DISTINCT queue FROM candidate)) h
+), limited AS MATERIALIZED (
+    SELECT min(c.place) AS place FROM candidate c JOIN held h ON h.queue = c.queue
+    WHERE c.is_keyed OR h.queue_slots IS NOT NULL
+), locked AS MATERIALIZED (
+    SELECT q.* FROM etl.job_queue q WHERE q.job_id = ANY (ARRAY(
+        SELECT c.job_id FROM candidate c JOIN held h ON h.queue = c.queue, limited l
+        WHERE c.place < coalesce(l.place, {window} + 1)
+    )) AND q.session_id IS NULL AND q.parked_on IS NULL AND q.due_at <= statement_timestamp()
+        AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
+    ORDER BY q.priority DESC, q.due_at, q.job_id LIMIT %(wanted)s FOR UPDATE SKIP LOCKED
+), moment AS MATERIALIZED (
+    SELECT clock_timestamp() AS at FROM (SELECT count(*) FROM locked) after_the_locks
+), given AS (
+    UPDATE etl.job_queue q SET state = 'running', fence = l.fence + 1, attempt = l.attempt + 1,
+        session_id = %(session_id)s, worker = me.host || ':' || me.pid, attempt_started = false
+    FROM locked l, me WHERE q.job_id = l.job_id
+), tried AS (
+    INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at)
+    SELECT l.job_id, l.fence + 1, l.attempt + 1, %(session_id)s, me.host || ':' || me.pid, moment.at
+    FROM locked l, me, moment
+), told AS (
+    INSERT INTO etl.event (job_id, at, kind, actor, attempt)
+    SELECT l.job_id, moment.at, 'claimed', 'worker ' || me.host || ':' || me.pid, l.attempt + 1
+    FROM locked l, me, moment
+)
+SELECT me.host || ':' || me.pid AS me, l.place IS NOT NULL AS is_limited,
+    (SELECT count(*) FROM candidate) AS candidates, {job}
+FROM me CROSS JOIN limited l LEFT JOIN (locked q JOIN etl.job j ON j.id = q.job_id) ON true
+ORDER BY q.priority DESC, q.due_at, q.job_id
+"""
+
+
+def _statement(window: int) -> LiteralString:
+    candidates = CANDIDATES.format(session_id="%(session_id)s", window=window)
+    return _CLAIM.format(candidates=candidates, window=window, job=mapping.JOB)
+
+
+STATEMENTS: Final = {window: _statement(window) for window in WINDOWS}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`is_all`: a slower claim would find nothing more."""
+
+    jobs: tuple[Job, ...]
+    is_all: bool
+
+
+async def claim(database: Database, session_id: UUID, limit: int) -> Claimed:
+    window = next((w for w in WINDOWS if w >= 2 * limit + WINDOWS[0] // 2), WINDOWS[-1])
+    rows = await database.at_once(STATEMENTS[window], {"session_id": session_id, "wanted": limit})
+    jobs = tuple(mapping.job(row).claimed(session_id, row.me) for row in rows if row.id is not None)
+    more = bool(rows) and (rows[0].is_limited or rows[0].candidates >= window)
+    return Claimed(jobs, is_all=len(jobs) == limit or not more)

@@ -1,0 +1,85 @@
+"""Submitting jobs without a key in one statement: the same rows as submitting.py writes.
+
+Jobs go as one JSON document: a document costs the client 2 µs a job, an array for each of fourteen
+columns 12 µs each.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from adapters.postgres.engine import Database
+from adapters.postgres.mapping import document
+from application.ports.job_queue import Idempotency
+from domain.job import Job
+
+# The event is that of events_between(None, job): test_quick_paths.py compares both paths row by row.
+_SUBMIT: Final = """
+WITH asked AS MATERIALIZED (
+    INSERT INTO etl.idempotency (owner, key, digest, job_ids)
+    SELECT %(owner)s::text, %(key)s::text, %(digest)s::bytea, %(job_ids)s::uuid[]
+    WHERE %(key)s::text IS NOT NULL ON CONFLICT (owner, key) DO NOTHING RETURNING true
+), d AS MATERIALIZED (
+    SELECT * FROM json_to_recordset(%(jobs)s::json) AS d(
+        id uuid, spec json, queue text, script text, labels jsonb, submitted_at timestamptz,
+        submitted_by text, retry_of uuid, priority smallint, max_attempts int, not_before timestamptz,
+        expires_at timestamptz)
+    WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM asked)
+), named AS (
+    INSERT INTO etl.queue (name)
+    SELECT n.queue FROM (SELECT DISTINCT queue FROM d) n
+    WHERE NOT EXISTS (SELECT FROM etl.queue s WHERE s.name = n.queue)
+    ORDER BY n.queue ON CONFLICT DO NOTHING
+), new AS (
+    INSERT INTO etl.job (id, spec, queue, script, labels, submitted_at, submitted_by, retry_of)
+    SELECT id, spec, queue, script, labels, submitted_at, submitted_by, retry_of
+    FROM d ON CONFLICT (id) DO NOTHING RETURNING id
+), told AS (
+    INSERT INTO etl.event (job_id, at, kind, actor, attempt)
+    SELECT d.id, d.submitted_at, 'submitted', d.submitted_by, 0 FROM d JOIN new ON new.id = d.id
+)
+INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
+    attempt_started, submitted_at, not_before, expires_at)
+SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
+    'queued', 0, d.max_attempts, 0, false, d.submitted_at, d.not_before, d.expires_at
+FROM d JOIN new ON new.id = d.id
+RETURNING 1
+"""
+_NO_KEY: Final = {"owner": None, "key": None, "digest": None, "job_ids": None}
+
+
+def is_quick(jobs: Sequence[Job]) -> bool:
+    """Units of limits are made under a lock of their own, which is submitting.py's work."""
+    return bool(jobs) and all(job.spec.concurrency is None for job in jobs)
+
+
+async def submit(database: Database, jobs: Sequence[Job], idempotency: Idempotency | None) -> bool:
+    """False where a job or its idempotency key came before: what to answer then is submitting.py's."""
+    given = {**_key(idempotency, jobs), "jobs": document([_row(job) for job in jobs])}
+    return len(await database.at_once(_SUBMIT, given)) == len(jobs)
+
+
+def _key(idempotency: Idempotency | None, jobs: Sequence[Job]) -> dict[str, Any]:
+    if idempotency is None:
+        return _NO_KEY
+    owner, key, digest = idempotency.owner, idempotency.key, idempotency.digest
+    return {"owner": owner, "key": key, "digest": digest, "job_ids": [job.id for job in jobs]}
+
+
+def _row(job: Job) -> dict[str, Any]:
+    spec = job.spec
+    return {
+        "id": job.id,
+        "spec": msgspec.Raw(msgspec.json.encode(spec)),
+        "queue": spec.queue,
+        "script": spec.command.script,
+        "labels": spec.labels,
+        "submitted_at": job.submitted_at,
+        "submitted_by": job.submitted_by,
+        "retry_of": job.retry_of,
+        "priority": spec.priority,
+        "max_attempts": spec.retry.max_attempts,
+        "not_before": job.not_before,
+        "expires_at": spec.expires_at,
+    }

@@ -1,0 +1,156 @@
+"""A socket before PostgreSQL that obeys a test: it stalls, delays, cuts, and loses single answers."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+COMMIT = b"COMMIT\0"
+NAME = ".s.PGSQL.5432"
+
+Hook = Callable[[], Awaitable[bool]]
+"""Asked at a commit, while it stands still. True: this is the one; the hook is not asked again."""
+
+
+@dataclass(eq=False)
+class Line:
+    """One client's connection, through the proxy."""
+
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+
+    def cut(self) -> None:
+        for end in (self.client, self.server):
+            end.transport.abort()
+
+
+@dataclass
+class Proxy:
+    """`before_commit` is asked when a client has sent COMMIT and the server has not seen it;
+    `lose_answer` when the server has committed and the client does not know: what it says yes to is lost,
+    and the connection with it. `latency` is in seconds a round trip.
+    """
+
+    server_url: str
+    directory: Path
+    latency: float = 0.0
+    before_commit: Hook | None = None
+    lose_answer: Hook | None = None
+    _flows: asyncio.Event = field(default_factory=asyncio.Event)
+    _lines: set[Line] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def url(self) -> str:
+        given = {**conninfo_to_dict(self.server_url), "host": str(self.directory), "port": "5432"}
+        return make_conninfo("", **given)
+
+    def swallow(self) -> None:
+        """From now on nothing passes, and nobody is told: connections stay open."""
+        self._flows.clear()
+
+    def pass_on(self) -> None:
+        self._flows.set()
+
+    def cut(self) -> None:
+        """Every connection ends now."""
+        for line in tuple(self._lines):
+            line.cut()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._join(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def end(self) -> None:
+        self.cut()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            server_reader, server_writer = await self._connected()
+            line = Line(writer, server_writer)
+            self._lines.add(line)
+            pumps = [
+                asyncio.create_task(self._ask(reader, server_writer)),
+                asyncio.create_task(self._answer(server_reader, line)),
+            ]
+            try:
+                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                line.cut()
+                self._lines.discard(line)
+                for pump in pumps:
+                    pump.cancel()
+                await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        given = conninfo_to_dict(self.server_url)
+        host, port = str(given.get("host", "localhost")), given.get("port", 5432)
+        if host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        return await asyncio.open_connection(host, int(port or 5432))
+
+    async def _ask(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        server.write(await _first(reader))
+        while True:
+            frame = await _frame(reader)
+            if frame[:1] in (b"Q", b"P") and COMMIT in frame and await _agreed(self.before_commit):
+                self.before_commit = None
+            if frame[:1] in (b"Q", b"S") and self.latency:
+                await asyncio.sleep(self.latency)
+            await self._flows.wait()
+            server.write(frame)
+
+    async def _answer(self, reader: asyncio.StreamReader, line: Line) -> None:
+        while True:
+            frame = await _frame(reader)
+            if frame[:1] == b"C" and frame.endswith(COMMIT) and await _agreed(self.lose_answer):
+                self.lose_answer = None
+                return
+            await self._flows.wait()
+            line.client.write(frame)
+
+
+@asynccontextmanager
+async def proxy_before(url: str) -> AsyncIterator[Proxy]:
+    # A short path: a socket's name has room for 107 bytes.
+    directory = Path(tempfile.mkdtemp(prefix="etlpx-", dir="/tmp"))  # noqa: S108 - as above
+    directory.chmod(0o755)
+    proxy = Proxy(url, directory)
+    proxy.pass_on()
+    server = await asyncio.start_unix_server(proxy.serve, directory / NAME)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.end()
+        shutil.rmtree(directory)
+
+
+async def _agreed(hook: Hook | None) -> bool:
+    return hook is not None and await hook()
+
+
+async def _first(reader: asyncio.StreamReader) -> bytes:
+    """The startup message alone has no type; over a Unix socket nobody asks for encryption before it."""
+    length = await reader.readexactly(4)
+    return length + await reader.readexactly(int.from_bytes(length) - 4)
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readexactly(5)
+    return head + await reader.readexactly(int.from_bytes(head[1:]) - 4)
