@@ -67,7 +67,7 @@ class PgQueuer:
                 dequeue_timeout=timedelta(seconds=1),
                 batch_size=self.batch,
                 mode=QueueExecutionMode.drain,
-                max_concurrent_tasks=2 * self.batch,
+                
             )
             await connection.close()
 

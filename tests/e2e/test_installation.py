@@ -1,7 +1,9 @@
 """What holds whatever happens to the processes, and around them."""
 
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -48,7 +50,22 @@ def test_several_workers_run_each_job_exactly_once(own: Installation, database_u
     own.serve("api")
     for name in ("one", "two"):
         own.spawn("worker", "--worker.slots=4", f"--data.directory={own.directory / name}")
-    until(lambda: True if len(own.call("GET", "/workers")["items"]) == 2 else None, "two workers")
+    assert_each_of_200_jobs_runs_exactly_once(own, script, ledger, workers=2)
+
+
+def test_two_more_workers_beside_serve_share_its_data_directory(own: Installation) -> None:
+    ledger = own.directory / "ledger"
+    script = own.script("note.sh", f'echo "$ETL_JOB_ID" >> {ledger}\n')
+    own.serve()
+    for _ in range(2):
+        own.spawn("worker", "--worker.slots=4")
+    assert_each_of_200_jobs_runs_exactly_once(own, script, ledger, workers=3)
+
+
+def assert_each_of_200_jobs_runs_exactly_once(
+    own: Installation, script: str, ledger: Path, workers: int
+) -> None:
+    until(lambda: len(own.call("GET", "/workers")["items"]) == workers or None, f"{workers} workers")
     batch = {"jobs": [{"script": script, "queue": "many"} for _ in range(200)]}
     accepted = {job["id"] for job in own.call("POST", "/jobs/batch", batch)["jobs"]}
 
@@ -61,7 +78,7 @@ def test_several_workers_run_each_job_exactly_once(own: Installation, database_u
     jobs = {job_id: own.job(job_id) for job_id in accepted}
     assert {job["state"] for job in jobs.values()} == {"succeeded"}
     assert sorted(ledger.read_text().split()) == sorted(accepted)
-    assert len({job["worker"] for job in jobs.values()}) == 2
+    assert len({job["worker"] for job in jobs.values()}) == workers
 
 
 def test_packages_of_the_same_names_do_not_break_a_start(own: Installation) -> None:
@@ -82,7 +99,7 @@ def test_a_script_gets_the_promised_environment_and_nothing_else(own: Installati
     assert own.ended(job_id)["state"] == "succeeded"
     environment, directory = json.loads(own.log(job_id))
     environment.pop("LC_CTYPE", None)  # Python sets it itself (PEP 538)
-    environment.pop("TRACEPARENT", None)  # where the request was traced
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", environment.pop("TRACEPARENT"))
     assert set(environment) == {
         *("PATH", "HOME", "LANG", "TZ", "REGION", "PYTHONUNBUFFERED"),
         *("ETL_JOB_ID", "ETL_ATTEMPT", "ETL_FENCE", "ETL_QUEUE", "ETL_WORK_DIR"),

@@ -11,11 +11,15 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-COMMIT = b"COMMIT\0"
 NAME = ".s.PGSQL.5432"
+UNASKED = (b"R", b"N", b"A", b"S", b"K", b"E")
+"""Authentication, notices, notifications: the client waits for no end of an answer to see them."""
+
+IDLE = b"Z" + (5).to_bytes(4) + b"I"
+"""Ready for the next question, and in no transaction."""
 
 Hook = Callable[[], Awaitable[bool]]
-"""Asked at a commit, while it stands still. True: this is the one; the hook is not asked again."""
+"""Asked while an answer stands still. True: this is the one; the hook is not asked again."""
 
 
 @dataclass(eq=False)
@@ -32,15 +36,14 @@ class Line:
 
 @dataclass
 class Proxy:
-    """`before_commit` is asked when a client has sent COMMIT and the server has not seen it;
-    `lose_answer` when the server has committed and the client does not know: what it says yes to is lost,
-    and the connection with it. `latency` is in seconds a round trip.
+    """`lose_answer` is asked when no transaction is open any more, so that what was asked is committed, and
+    the client does not know it yet. What it says yes to is lost, and the connection with it.
+    `latency` is in seconds a round trip.
     """
 
     server_url: str
     directory: Path
     latency: float = 0.0
-    before_commit: Hook | None = None
     lose_answer: Hook | None = None
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _lines: set[Line] = field(default_factory=set)
@@ -108,21 +111,30 @@ class Proxy:
         server.write(await _first(reader))
         while True:
             frame = await _frame(reader)
-            if frame[:1] in (b"Q", b"P") and COMMIT in frame and await _agreed(self.before_commit):
-                self.before_commit = None
             if frame[:1] in (b"Q", b"S") and self.latency:
                 await asyncio.sleep(self.latency)
             await self._flows.wait()
             server.write(frame)
 
     async def _answer(self, reader: asyncio.StreamReader, line: Line) -> None:
+        answer = b""
         while True:
             frame = await _frame(reader)
-            if frame[:1] == b"C" and frame.endswith(COMMIT) and await _agreed(self.lose_answer):
-                self.lose_answer = None
+            answer += frame
+            if frame[:1] != b"Z" and frame[:1] not in UNASKED:
+                continue
+            if frame == IDLE and await self._is_lost():
                 return
             await self._flows.wait()
-            line.client.write(frame)
+            line.client.write(answer)
+            answer = b""
+
+    async def _is_lost(self) -> bool:
+        hook = self.lose_answer
+        if hook is None or not await hook() or self.lose_answer is not hook:
+            return False
+        self.lose_answer = None
+        return True
 
 
 @asynccontextmanager
@@ -139,10 +151,6 @@ async def proxy_before(url: str) -> AsyncIterator[Proxy]:
         server.close()
         await proxy.end()
         shutil.rmtree(directory)
-
-
-async def _agreed(hook: Hook | None) -> bool:
-    return hook is not None and await hook()
 
 
 async def _first(reader: asyncio.StreamReader) -> bytes:

@@ -25,7 +25,8 @@ me AS MATERIALIZED (
         ORDER BY q.priority DESC LIMIT 1
     ) t
 ), found AS MATERIALIZED (
-    SELECT c.job_id, line.name AS queue, c.is_keyed
+    SELECT c.job_id, line.name AS queue, c.is_keyed,
+        row_number() OVER (ORDER BY line.priority DESC, c.due_at, c.job_id) AS place
     FROM line CROSS JOIN LATERAL (
         SELECT q.job_id, q.due_at, q.limit_key IS NOT NULL AS is_keyed FROM etl.job_queue q
         WHERE q.state = 'queued' AND q.queue = line.name AND q.priority = line.priority
@@ -33,6 +34,6 @@ me AS MATERIALIZED (
             AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
         ORDER BY q.due_at, q.job_id LIMIT {window}
     ) c
-    ORDER BY line.priority DESC, c.due_at, c.job_id LIMIT {window}
+    ORDER BY place LIMIT {window}
 )
 """

@@ -23,7 +23,7 @@ SPARE: Final = 32
 
 FOUND: Final = text(f"""
 WITH RECURSIVE {CANDIDATES.format(session_id=":session_id", window=":window")}
-SELECT found.job_id, found.queue, me.host, me.pid FROM me CROSS JOIN found
+SELECT found.job_id, found.queue, me.host, me.pid FROM me CROSS JOIN found ORDER BY found.place
 """)
 
 LOCK: Final = text(f"""

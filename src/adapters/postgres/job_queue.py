@@ -13,6 +13,8 @@ from adapters.postgres import (
     parking,
     queues,
     quick_claim,
+    quick_report,
+    quick_start,
     quick_submit,
     reporting,
     submitting,
@@ -65,13 +67,23 @@ class PostgresJobQueue:
         return jobs
 
     async def start(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        return await self._database.run(lambda c: reporting.start(c, claims))
+        started = await quick_start.start(self._database, claims)
+        if len(started) < len(claims):
+            rest = [claim for claim in claims if (claim.job_id, claim.fence) not in started]
+            granted = await self._database.run(lambda c: reporting.start(c, rest))
+            started |= {(claim.job_id, claim.fence) for claim in granted}
+        return [claim for claim in claims if (claim.job_id, claim.fence) in started]
 
     async def report(self, reports: Sequence[Report]) -> Sequence[Job]:
-        freed: set[str] = set()
-        jobs = await self._database.run(lambda c: reporting.report(c, reports, self._chance, freed))
+        counted, freed = dict[tuple[UUID, int], Job](), set[str]()
+        if quick_report.is_quick(reports):
+            quick = await quick_report.report(self._database, reports)
+            counted, freed = quick.jobs, set(quick.freed)
+        if rest := [r for r in reports if (r.job_id, r.fence) not in counted]:
+            chance = self._chance
+            counted |= await self._database.run(lambda c: reporting.report(c, rest, chance, freed))
         await self._settle(freed)
-        return jobs
+        return [counted[key] for key in dict.fromkeys((r.job_id, r.fence) for r in reports) if key in counted]
 
     async def put_back(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         freed: set[str] = set()

@@ -27,13 +27,26 @@ JOB: Final = """
 """The columns of a whole job, from etl.job `j` and etl.job_queue `q`, which has the word
 while it is there."""
 
+LIVE_JOB: Final = """
+    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, NULL AS outcome,
+    NULL AS reason, NULL AS usage, NULL AS finished_at, q.state, q.not_before, q.session_id, q.attempt,
+    q.fence, q.worker, q.attempt_started, q.started_at, q.cancel_requested_at
+"""
+"""The columns of a job as it was before its end, where etl.job `j` already tells of its end."""
+
 PARKED: Final = "parked"
 
 
-def job(row: Row[Any]) -> Job:
+_SPEC: Final = msgspec.json.Decoder(JobSpec)
+_REASON: Final = msgspec.json.Decoder(Reason)
+_USAGE: Final = msgspec.json.Decoder(Usage)
+_ENDING: Final = msgspec.json.Decoder(Ending)
+
+
+def job(row: Any) -> Job:
     return Job(
         id=row.id,
-        spec=msgspec.json.decode(row.spec, type=JobSpec),
+        spec=_SPEC.decode(row.spec),
         submitted_at=row.submitted_at,
         submitted_by=row.submitted_by,
         retry_of=row.retry_of,
@@ -48,8 +61,8 @@ def job(row: Row[Any]) -> Job:
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
         outcome=None if row.outcome is None else Outcome(row.outcome),
-        reason=None if row.reason is None else msgspec.json.decode(row.reason, type=Reason),
-        usage=None if row.usage is None else msgspec.json.decode(row.usage, type=Usage),
+        reason=None if row.reason is None else _REASON.decode(row.reason),
+        usage=None if row.usage is None else _USAGE.decode(row.usage),
     )
 
 
@@ -68,7 +81,7 @@ def attempt(row: Row[Any]) -> Attempt:
 
 
 def ending(document: str | None) -> Ending | None:
-    return None if document is None else msgspec.json.decode(document, type=Ending)
+    return None if document is None else _ENDING.decode(document)
 
 
 def event(row: Row[Any]) -> Event:

@@ -20,16 +20,14 @@ takes an unknown LIMIT for a tenth of the table."""
 # fence + 1 and attempt + 1 are Job.claimed, which makes the answer: test_quick_paths.py compares them.
 _CLAIM: Final = """
 WITH RECURSIVE {candidates},
-candidate AS MATERIALIZED (
-    SELECT f.*, row_number() OVER () AS place FROM found f
-), held AS MATERIALIZED (
-    SELECT h.queue, h.queue_slots FROM etl.hold_queues(ARRAY(SELECT DISTINCT queue FROM candidate)) h
+held AS MATERIALIZED (
+    SELECT h.queue, h.queue_slots FROM etl.hold_queues(ARRAY(SELECT DISTINCT queue FROM found)) h
 ), limited AS MATERIALIZED (
-    SELECT min(c.place) AS place FROM candidate c JOIN held h ON h.queue = c.queue
+    SELECT min(c.place) AS place FROM found c JOIN held h ON h.queue = c.queue
     WHERE c.is_keyed OR h.queue_slots IS NOT NULL
 ), locked AS MATERIALIZED (
     SELECT q.* FROM etl.job_queue q WHERE q.job_id = ANY (ARRAY(
-        SELECT c.job_id FROM candidate c JOIN held h ON h.queue = c.queue, limited l
+        SELECT c.job_id FROM found c JOIN held h ON h.queue = c.queue, limited l
         WHERE c.place < coalesce(l.place, {window} + 1)
     )) AND q.session_id IS NULL AND q.parked_on IS NULL AND q.due_at <= statement_timestamp()
         AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
@@ -50,7 +48,7 @@ candidate AS MATERIALIZED (
     FROM locked l, me, moment
 )
 SELECT me.host || ':' || me.pid AS me, l.place IS NOT NULL AS is_limited,
-    (SELECT count(*) FROM candidate) AS candidates, {job}
+    (SELECT count(*) FROM found) AS candidates, {job}
 FROM me CROSS JOIN limited l LEFT JOIN (locked q JOIN etl.job j ON j.id = q.job_id) ON true
 ORDER BY q.priority DESC, q.due_at, q.job_id
 """

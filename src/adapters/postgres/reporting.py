@@ -51,10 +51,11 @@ async def start(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Cl
 
 async def report(
     connection: AsyncConnection, reports: Sequence[Report], chance: Chance, freed: set[str]
-) -> list[Job]:
+) -> dict[tuple[UUID, int], Job]:
+    """By (job, fence): of two reports of one job at most one is of its current fence."""
     endings = {(r.job_id, r.fence): mapping.storable(r.ending) for r in reports}
     locked = await locking.running(connection, reports)
-    after: dict[UUID, Job] = {}
+    after: dict[tuple[UUID, int], Job] = {}
     if locked is not None:
         ends = [(job.id, job.fence, endings[job.id, job.fence]) for job in locked.jobs]
         await end_attempts(connection, ends, locked.at)
@@ -63,20 +64,22 @@ async def report(
             for job, (_, _, end) in zip(locked.jobs, ends, strict=True)
         ]
         freed |= await store(connection, changes, locked.at)
-        after = {change.after.id: change.after for change in changes}
-    if rest := [r for r in reports if r.job_id not in after]:
+        after = {(change.after.id, change.after.fence): change.after for change in changes}
+    if rest := [r for r in reports if (r.job_id, r.fence) not in after]:
         after |= await _accepted_before(connection, rest, endings)
-    return [after[job_id] for job_id in dict.fromkeys(r.job_id for r in reports) if job_id in after]
+    return after
 
 
 async def _accepted_before(
     connection: AsyncConnection, reports: Sequence[Report], endings: dict[tuple[UUID, int], Ending]
-) -> dict[UUID, Job]:
+) -> dict[tuple[UUID, int], Job]:
     """The jobs of those reports that came before, word for word, and whose answer was lost."""
     rows = await connection.execute(_ENDED, _keys(reports))
     repeated = [r for r in rows if mapping.ending(r.ending) == endings[r.job_id, r.fence]]
     jobs = await locking.load(connection, [row.job_id for row in repeated]) if repeated else {}
-    return {row.job_id: jobs[row.job_id] for row in repeated if jobs[row.job_id].fence == row.fence}
+    return {
+        (row.job_id, row.fence): jobs[row.job_id] for row in repeated if jobs[row.job_id].fence == row.fence
+    }
 
 
 async def put_back(connection: AsyncConnection, claims: Sequence[Claim], freed: set[str]) -> list[Claim]:
