@@ -135,18 +135,20 @@ def storable(given: Ending) -> Ending:
     """The ending with no character that PostgreSQL or UTF-8 cannot hold: a report that could not be
     stored would be sent again for ever.
     """
-    reason = given.reason
-    cleaned = replace(
-        reason,
-        message=_clean(reason.message),
-        last_lines=tuple(_clean(line) for line in reason.last_lines),
+    told = (given.reason.message, *given.reason.last_lines, given.exit.lost, given.exit.start_error)
+    if all(text is None or text == _clean(text) for text in told):
+        return given
+    reason = replace(
+        given.reason,
+        message=_clean(given.reason.message),
+        last_lines=tuple(_clean(line) for line in given.reason.last_lines),
     )
     exit_ = replace(
         given.exit,
         lost=None if given.exit.lost is None else _clean(given.exit.lost),
         start_error=None if given.exit.start_error is None else _clean(given.exit.start_error),
     )
-    return replace(given, reason=cleaned, exit=exit_)
+    return replace(given, reason=reason, exit=exit_)
 
 
 def _clean(text: str) -> str:
