@@ -15,6 +15,7 @@ from application.ports.notifier import JobChanged, JobsWaiting, Notifier
 from application.ports.process_runner import Launch, ProcessRunner, RunningProcess
 from application.ports.script_catalog import ScriptCatalog
 from domain.attempt import Ending, Exit, Outcome, Stop, judge
+from domain.command import secret_values
 from domain.errors import LogNotFound, UnknownScript
 from domain.job import Job
 from domain.log import LogRef, shown
@@ -66,6 +67,7 @@ class RunAttempt:
     held: HeldAttempts
     environment: Mapping[str, str]
     """The names passed through from the worker's own environment."""
+    log_max_bytes: int = 1024**3
 
     async def __call__(self, job: Job) -> Job | None:
         """The job after its attempt; None where the attempt was not started or its report refused."""
@@ -129,7 +131,7 @@ class RunAttempt:
         return after
 
     async def _ending(self, job: Job, exit_: Exit) -> Ending:
-        ending = judge(exit_, job.spec.timeout_seconds or 0)
+        ending = judge(exit_, job.spec.timeout_seconds or 0, job.spec.resources)
         if ending.outcome is Outcome.SUCCEEDED:
             return ending
         last_lines = await self._last_lines(LogRef(job_id=job.id, fence=job.fence))
@@ -147,15 +149,19 @@ class RunAttempt:
         """Raises UnknownScript where the script has gone since the submit."""
         command, ref = job.spec.command, LogRef(job_id=job.id, fence=job.fence)
         program = self.scripts.argv(command.script) if command.script is not None else command.argv
+        environment = self._environment(job)
         return Launch(
             ref=ref,
             argv=(*program, *command.arguments()),
-            environment=self._environment(job),
+            environment=environment,
             directory=self.scripts.directory,
             log=self.logs.target(ref),
             timeout_seconds=job.spec.timeout_seconds or 0,
             stop_grace_seconds=job.spec.stop_grace_seconds or 0,
             deadline=self.held.deadline(is_last_attempt=job.is_last_attempt),
+            log_max_bytes=self.log_max_bytes,
+            secrets=secret_values(environment),
+            resources=job.spec.resources,
         )
 
     def _environment(self, job: Job) -> Mapping[str, str]:

@@ -1,11 +1,14 @@
 """One try of a job on one worker: how it ended, and how that is told to a person."""
 
 import signal
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Self
 from uuid import UUID
+
+from domain.resources import UNLIMITED, Resources
 
 
 class Outcome(StrEnum):
@@ -62,6 +65,15 @@ class Stop(StrEnum):
     LEASE = "lease"
     """The deadline passed after which somebody else may start the job (self-fencing)."""
 
+    MEMORY = "memory"
+    """Its processes together took more memory than `resources.memory_bytes`."""
+
+    CPU = "cpu"
+    """Its processes together took more processor time than `resources.cpu_seconds`."""
+
+    PROCESSES = "processes"
+    """There were more of them than `resources.processes`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
@@ -69,7 +81,9 @@ class Exit:
 
     Exactly one of `exit_code`, `signal_number`, `start_error` and `lost` says how it ended.
     `processes_left` is the proof that nothing outlived the attempt (0), `left_behind` how many
-    processes were still alive when the main one had gone, and were stopped.
+    processes were still alive when the main one had gone, and were stopped. `containment` is what
+    held the tree, `limits` how each limit that the job has was enforced: `polled`, `rlimit`, `none`.
+    `oom_kill`: killed from outside while the kernel's out-of-memory killer was at work.
     """
 
     exit_code: int | None = None
@@ -81,6 +95,8 @@ class Exit:
     processes_left: int = 0
     left_behind: int = 0
     containment: str = "subreaper"
+    limits: Mapping[str, str] = field(default_factory=dict)
+    oom_kill: bool = False
     log_bytes: int = 0
     log_lost_bytes: int = 0
 
@@ -112,21 +128,24 @@ class Attempt:
     ending: Ending | None = None
 
 
-def judge(exit_: Exit, timeout_seconds: float) -> Ending:
+def judge(exit_: Exit, timeout_seconds: float, resources: Resources = UNLIMITED) -> Ending:
     """The outcome and its sentence. A program that ended well before a stop reached it has ended well."""
-    outcome, reason = _conclude(exit_, timeout_seconds)
+    outcome, reason = _conclude(exit_, timeout_seconds, resources)
     return Ending(outcome=outcome, reason=reason, exit=exit_)
 
 
-def _conclude(exit_: Exit, timeout_seconds: float) -> tuple[Outcome, Reason]:
+def _conclude(exit_: Exit, timeout_seconds: float, resources: Resources) -> tuple[Outcome, Reason]:
     name = None if exit_.signal_number is None else signal_name(exit_.signal_number)
     if exit_.lost is not None:
         return Outcome.LOST, Reason(code="lost", message=exit_.lost)
     if exit_.start_error is not None:
         return Outcome.FAILED, Reason(code="could_not_start", message=exit_.start_error)
     if exit_.stopped is not None:
-        outcome, code, message = _stopped(exit_.stopped, timeout_seconds)
+        outcome, code, message = _stopped(exit_.stopped, timeout_seconds, resources)
         return outcome, Reason(code=code, message=message, exit_code=exit_.exit_code, signal=name)
+    if exit_.oom_kill:
+        message = f"Killed by {name} while the kernel's out-of-memory killer was at work."
+        return Outcome.FAILED, Reason(code="out_of_memory", message=message, signal=name)
     if name is not None:
         return Outcome.FAILED, Reason(code="signal", message=f"Killed by {name}.", signal=name)
     if exit_.exit_code == 0:
@@ -135,7 +154,7 @@ def _conclude(exit_: Exit, timeout_seconds: float) -> tuple[Outcome, Reason]:
     return Outcome.FAILED, Reason(code="exit", message=message, exit_code=exit_.exit_code)
 
 
-def _stopped(stop: Stop, timeout_seconds: float) -> tuple[Outcome, str, str]:
+def _stopped(stop: Stop, timeout_seconds: float, resources: Resources) -> tuple[Outcome, str, str]:
     match stop:
         case Stop.TIMEOUT:
             return Outcome.TIMED_OUT, "timeout", f"Stopped after its timeout of {timeout_seconds:g} s."
@@ -143,6 +162,20 @@ def _stopped(stop: Stop, timeout_seconds: float) -> tuple[Outcome, str, str]:
             return Outcome.CANCELLED, "cancelled", "Stopped because its cancellation was asked for."
         case Stop.LEASE:
             return Outcome.LOST, "lease_expired", "Stopped because its worker could not renew its lease."
+        case Stop.MEMORY:
+            return Outcome.FAILED, "out_of_memory", _over(f"{resources.memory_bytes} bytes of memory")
+        case Stop.CPU:
+            return Outcome.FAILED, "cpu_limit", _over(f"{resources.cpu_seconds:g} s of processor time")
+        case Stop.PROCESSES:
+            return (
+                Outcome.FAILED,
+                "process_limit",
+                f"Stopped because it had more than {resources.processes} processes.",
+            )
+
+
+def _over(limit: str) -> str:
+    return f"Stopped because its processes together took more than its limit of {limit}."
 
 
 def signal_name(number: int) -> str:

@@ -82,6 +82,11 @@ def mask_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {n: MASK if _SECRET_NAME.fullmatch(n.upper()) else v for n, v in environment.items()}
 
 
+def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not stand in a log: the values that `mask_secrets` masks."""
+    return tuple({value for name, value in environment.items() if value and _SECRET_NAME.fullmatch(name.upper())})
+
+
 def _parameter_faults(name: str, value: Parameter) -> Iterator[Place]:
     pointer = f"/parameters/{_escape(name)}"
     if not _PARAMETER_NAME.fullmatch(name):

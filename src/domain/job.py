@@ -15,6 +15,7 @@ from domain.attempt import Ending, Outcome, Reason, Usage
 from domain.command import Command, environment_faults
 from domain.errors import IllegalTransition, InvalidJob, JobIsFinal, JobIsNotFinal, Place
 from domain.policy import YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
+from domain.resources import Resources
 
 
 class JobState(StrEnum):
@@ -68,6 +69,7 @@ class JobSpec:
     stop_grace_seconds: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: ConcurrencyLimit | None = None
+    resources: Resources = field(default_factory=Resources)
     labels: Mapping[str, str] = field(default_factory=dict)
     traceparent: str | None = None
     """Where the request stands in its caller's trace (W3C Trace Context); the script gets it too."""
@@ -90,6 +92,7 @@ class JobSpec:
         yield from self.command.faults()
         yield from environment_faults(self.environment)
         yield from self.retry.faults()
+        yield from self.resources.faults()
         if not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
             yield Place("/priority", f"must be from {MIN_PRIORITY} to {MAX_PRIORITY}")
         if self.not_before and self.expires_at and self.expires_at <= self.not_before:

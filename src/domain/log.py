@@ -49,6 +49,28 @@ class Line:
     partial: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What is kept of a log, or of one stream: [0, head) and [tail, size) of the bytes that were written.
+
+    `head == tail` where nothing was cut. `size` only grows, `head` never changes once it is below `tail`,
+    and `tail` moves on while the log grows.
+    """
+
+    head: int
+    tail: int
+    size: int
+
+    @property
+    def cut(self) -> int:
+        return self.tail - self.head
+
+
+def cut_note(count: int) -> str:
+    """What stands where bytes were cut."""
+    return f"[etl: {count} bytes cut]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Lines in order, and the point to go on from, also where there were none.

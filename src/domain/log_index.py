@@ -13,6 +13,9 @@ The rules of lines:
 - Its text is that stream's bytes since the stream's newline before, so a line that another stream
   interrupted is still one line.
 
+A log that reached its limit is several files, each with its own index; the sums go on from one to the
+next, so `offset` counts what was written, and not what is kept.
+
 The supervisor imports this file under `python -I -S`: no imports but struct, streams are plain numbers.
 """
 
@@ -33,8 +36,28 @@ of a fast log, and a line's time is at most 50 ms early.
 _LAYOUT = Struct("<HBBIQQQQQQQ")
 _MAGIC = 0x4C58
 _VERSION = 1
+_PART_DIGITS = 16
+_HEX = frozenset("0123456789abcdef")
 _FAR_US = 253_402_300_800_000_000  # the year 10000, which no date can be in
 RECORD_BYTES = _LAYOUT.size
+
+
+def part_name(log: str, offset: int) -> str:
+    """The file of a part of `<name>.log` behind its head: it begins with byte `offset` of what was written."""
+    return f"{log.removesuffix('.log')}.{offset:016x}.log"
+
+
+def part_offset(log: str, name: str) -> int | None:
+    """Where the part begins that has this name; None where the name is that of no part of `log`."""
+    stem = log.removesuffix("log")
+    digits = name.removeprefix(stem).removesuffix(".log")
+    plain = len(digits) == _PART_DIGITS and not set(digits) - _HEX
+    return int(digits, 16) if plain and name == f"{stem}{digits}.log" else None
+
+
+def index_name(log: str) -> str:
+    return f"{log.removesuffix('.log')}.idx"
+
 
 Sums = tuple[int, int, int]
 """A number for each stream."""
@@ -138,6 +161,7 @@ class RunWriter:
     def __init__(self) -> None:
         self._now = beginning()
         self._run: Record | None = None
+        self._parted = False
 
     @property
     def offset(self) -> int:
@@ -148,15 +172,31 @@ class RunWriter:
         """What must be in the index before the next chunk; nothing where it joins the open run."""
         return b"" if self._joins(stream, at_us) else self._now.opened(stream, at_us).pack()
 
+    @property
+    def within_line(self) -> bool:
+        """Whether the log ends in the middle of the latest run's line."""
+        return self._run is not None and self._now.pending[self._run.stream] > 0
+
+    @property
+    def latest_us(self) -> int:
+        """When the latest run began."""
+        return 0 if self._run is None else self._run.at_us
+
+    def part(self) -> None:
+        """What comes next lies in another file, which begins with a record of its own."""
+        self._parted = True
+
     def wrote(self, stream: int, at_us: int, data: bytes) -> None:
         if not self._joins(stream, at_us):
             self._run = self._now = self._now.opened(stream, at_us)
+            self._parted = False
         self._now = self._now.advanced(data)
 
     def _joins(self, stream: int, at_us: int) -> bool:
         run = self._run
         return (
             run is not None
+            and not self._parted
             and run.stream == stream
             and 0 <= at_us - run.at_us < MERGE_US
             and self._now.offset - run.offset < MERGE_BYTES

@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from domain.errors import InvalidCursor
 from domain.log import MAX_PIECE_BYTES, Line, Page, Stream
-from domain.log_index import STREAMS, LineSpan
+from domain.log_index import STREAMS, SYSTEM, LineSpan, Sums
 
 MAX_PAGE_BYTES: Final = 1024 * 1024
 """A page ends early at this much text, so that long lines cost no more memory than short ones."""
@@ -69,7 +69,12 @@ class PageFiller:
         self.lines: list[Line] = []
         self._limit = limit
         self._text = text
+        self._floor: Sums = (0, 0, 0)
         self._room = MAX_PAGE_BYTES
+
+    def read_from(self, text: ReadText, floor: Sums) -> None:
+        """The lines to come are read by `text`, which has nothing of a stream below its `floor`."""
+        self._text, self._floor = text, floor
 
     @property
     def full(self) -> bool:
@@ -97,14 +102,21 @@ class PageFiller:
                 skip = after.skip if order == told and after.offset == span.end else 0
                 self._add(span, skip, here, LogCursor(offset=span.end, told=order + 1))
 
+    def add_cut(self, note: str, number: int, at_us: int, behind: int) -> None:
+        """The line that stands for what was cut before the byte `behind`."""
+        self.cursor = LogCursor(offset=behind)
+        self._append(note, number, SYSTEM, at_us, partial=False)
+
     def page(self, size: int) -> Page:
         return Page(lines=tuple(self.lines), cursor=str(self.cursor), size=size)
 
     def _add(self, span: LineSpan, skip: int, within: LogCursor, behind: LogCursor) -> None:
         """The line's pieces after its first `skip` bytes; `within` is the cursor inside of it."""
-        at = span.start + skip
-        if at > span.stop:
+        if span.start + skip > span.stop:
             raise unknown_cursor()
+        at = max(span.start + skip, self._floor[span.stream])
+        if not skip:
+            at = self._last_state(span.stream, at, span.stop)
         while not self.full:
             stop = min(at + MAX_PIECE_BYTES, span.stop)
             data = self._text(span.stream, at, stop)
@@ -115,15 +127,32 @@ class PageFiller:
             inside = LogCursor(offset=within.offset, skip=at - span.start, told=within.told)
             self.cursor = behind if ends else inside
             self._room -= used
-            self.lines.append(
-                Line(
-                    number=span.number,
-                    at=_EPOCH + timedelta(microseconds=span.at_us),
-                    stream=Stream(STREAMS[span.stream]),
-                    text=text,
-                    cursor=str(self.cursor),
-                    partial=not ends,
-                )
+            self._append(
+                text.removesuffix("\r") if ends else text,
+                span.number,
+                span.stream,
+                span.at_us,
+                partial=not ends,
             )
             if ends:
                 return
+
+    def _last_state(self, stream: int, at: int, stop: int) -> int:
+        """Where the last state of a progress bar begins, which is what its terminal would show: behind the
+        last CR that more follows. Looked for in the line's last piece only, so a line costs one piece.
+        """
+        begin = max(at, stop - MAX_PIECE_BYTES)
+        found = self._text(stream, begin, stop).removesuffix(b"\r").rfind(b"\r")
+        return at if found < 0 else begin + found + 1
+
+    def _append(self, text: str, number: int, stream: int, at_us: int, *, partial: bool) -> None:
+        self.lines.append(
+            Line(
+                number=number,
+                at=_EPOCH + timedelta(microseconds=at_us),
+                stream=Stream(STREAMS[stream]),
+                text=text,
+                cursor=str(self.cursor),
+                partial=partial,
+            )
+        )

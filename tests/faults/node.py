@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from application.ports.job_queue import JobQueue
 from domain.command import Command
 from domain.policy import RetryPolicy
-from domain.worker import LeaseTerms
 from entrypoints.container import Container
 from entrypoints.settings import Settings
 from entrypoints.settings.schema import Data, Database, Logs, Scripts, Worker
@@ -65,21 +63,28 @@ class Place:
         retry = RetryPolicy(max_attempts=max_attempts, delay_seconds=0, jitter=0)
         return a_job(command=Command(script=script), retry=retry, stop_grace_seconds=0.2, **spec)
 
-    def settings(self, name: str, *, last_lease: float, pool: int) -> Settings:
+    def settings(self, name: str, *, lease: float, last_lease: float, pool: int) -> Settings:
         return Settings(
             data=Data(directory=self.directory / name),
             database=Database(pool=pool),
             scripts=Scripts(directory=self.scripts),
-            worker=Worker(slots=2, lease=LEASE, last_lease=last_lease, poll=0.2),
+            worker=Worker(slots=2, lease=lease, last_lease=last_lease, poll=0.2),
             logs=Logs(directory=self.directory / "logs"),
         )
 
     @asynccontextmanager
     async def node(
-        self, url: str, name: str = "one", *, last_lease: float = 60.0, pool: int = 4, **parts: Any
+        self,
+        url: str,
+        name: str = "one",
+        *,
+        lease: float = LEASE,
+        last_lease: float = 60.0,
+        pool: int = 4,
+        **parts: Any,
     ) -> AsyncIterator[Container]:
         """A worker from its start to its stop. `parts` replace those of the container."""
-        settings = self.settings(name, last_lease=last_lease, pool=pool)
+        settings = self.settings(name, lease=lease, last_lease=last_lease, pool=pool)
         for directory in (settings.data.directory, settings.logs_directory):
             directory.mkdir(parents=True, exist_ok=True)
         container = Container(settings=settings, database_url=url, **parts)
@@ -95,12 +100,3 @@ class Place:
     def marks(self, job_id: Any, fence: int = 1) -> list[tuple[str, int]]:
         """What this attempt says of itself: (word, CLOCK_BOOTTIME ns)."""
         return self.ledger.entries()[job_id][fence].marks
-
-
-TERMS_OF_NODES = LeaseTerms(
-    seconds=LEASE, last_seconds=60.0, margin_seconds=LEASE / 6, renew_every_seconds=LEASE / 6
-)
-
-
-async def rescue_all(queue: JobQueue) -> int:
-    return len(await queue.rescue(100))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -70,11 +69,11 @@ class Proxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        try:
+        # Cancelled by `end` alone; the streams of the standard library would tell of it as an error.
+        with contextlib.suppress(asyncio.CancelledError):
             await self._join(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
+        self._tasks.discard(task)
+        writer.transport.abort()
 
     async def end(self) -> None:
         self.cut()
@@ -140,17 +139,16 @@ class Proxy:
 @asynccontextmanager
 async def proxy_before(url: str) -> AsyncIterator[Proxy]:
     # A short path: a socket's name has room for 107 bytes.
-    directory = Path(tempfile.mkdtemp(prefix="etlpx-", dir="/tmp"))  # noqa: S108 - as above
-    directory.chmod(0o755)
-    proxy = Proxy(url, directory)
-    proxy.pass_on()
-    server = await asyncio.start_unix_server(proxy.serve, directory / NAME)
-    try:
-        yield proxy
-    finally:
-        server.close()
-        await proxy.end()
-        shutil.rmtree(directory)
+    with tempfile.TemporaryDirectory(prefix="etlpx-", dir="/tmp") as name:
+        directory = Path(name)
+        proxy = Proxy(url, directory)
+        proxy.pass_on()
+        server = await asyncio.start_unix_server(proxy.serve, directory / NAME)
+        try:
+            yield proxy
+        finally:
+            server.close()
+            await proxy.end()
 
 
 async def _first(reader: asyncio.StreamReader) -> bytes:

@@ -14,7 +14,7 @@ TRAP = f"""
 CREATE OR REPLACE FUNCTION etl.stall() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN PERFORM pg_advisory_xact_lock_shared({KEY}); RETURN NULL; END $$;
 """
-WAITING = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {KEY} AND NOT granted"
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Stall:
 
     async def reached(self) -> None:
         async def waits() -> bool:
-            row = await (await self.connection.execute(WAITING)).fetchone()
+            row = await (await self.connection.execute(WAITING, (KEY,))).fetchone()
             return row is not None and row[0] > 0
 
         await until(waits)

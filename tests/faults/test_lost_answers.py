@@ -38,7 +38,7 @@ def once(kernel: PostgresKernel, job: Job, kind: EventKind) -> Hook:
 
 
 async def test_f04_the_retry_of_a_submit_whose_answer_was_lost_finds_the_first_one(
-    hurt: PostgresKernel, kernel: PostgresKernel, proxy: Proxy, database_url: str
+    hurt: PostgresKernel, proxy: Proxy, database_url: str
 ) -> None:
     """F04, with a key: another job object, as of a second HTTP request."""
     first, second = a_job(), a_job()

@@ -19,14 +19,14 @@ async def eventually(holds: Callable[[], object], seconds: float = PATIENCE) -> 
 
 async def until(holds: Callable[[], Awaitable[object]], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
 
 
 async def when(kernel: Kernel, job_id: UUID, *states: JobState, seconds: float = PATIENCE) -> Job:
     """The job, once it is in one of these states."""
     async with asyncio.timeout(seconds):
-        while (job := await until_answered(lambda: kernel.history.get(job_id))).state not in states:
+        while (job := await until_answered(lambda: kernel.history.get(job_id))).state not in states:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
         return job
 

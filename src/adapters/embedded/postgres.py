@@ -64,6 +64,7 @@ class EmbeddedPostgres:
         self._cluster = self._directory / "cluster"
         self._notice = notice
         self._turn = threading.Lock()
+        self._wanted = False
         self._owner_lock: int | None = None
         self._sockets: SocketDirectory | None = None
         self._postmaster: Postmaster | None = None
@@ -82,16 +83,20 @@ class EmbeddedPostgres:
         DatabaseDidNotStart; after each of them all is as it was before. A start that was cancelled may go on
         in its thread: `stop` ends that too.
         """
+        self._wanted = True
         return await asyncio.to_thread(self._start)
 
     async def stop(self) -> None:
         """Fast shutdown: connections are closed, nothing committed is lost. May be called again."""
+        self._wanted = False
         if self._postmaster is not None:
             self._postmaster.abandon()
         await asyncio.to_thread(self._stop)
 
     def _start(self) -> str:
         with self._turn:
+            if not self._wanted:  # the thread of a cancelled start came to its turn after the stop
+                raise DatabaseDidNotStart("The embedded database was stopped before it had started.")
             if self._url is None:
                 try:
                     self._url = self._serve()

@@ -5,7 +5,7 @@ import os
 import stat
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
@@ -136,3 +136,24 @@ class OpenFile:
         """None beyond the size at opening."""
         stop = min(stop, self.size)
         return os.pread(self._fd, stop - start, start) if start < stop else b""
+
+
+class JoinedFiles:
+    """Files that follow each other without a gap, read as one. `start` is the offset of the first byte."""
+
+    def __init__(self, start: int, files: Sequence[OpenFile], unit: int = 1) -> None:
+        """Of each file only a multiple of `unit` bytes counts."""
+        self.start = self.size = start
+        self._files: list[tuple[int, int, OpenFile]] = []
+        for file in files:
+            begin, self.size = self.size, self.size + file.size - file.size % unit
+            self._files.append((begin, self.size, file))
+
+    def bytes(self, start: int, stop: int) -> bytes:
+        """None outside of the files."""
+        pieces = [
+            file.bytes(max(start, begin) - begin, min(stop, end) - begin)
+            for begin, end, file in self._files
+            if begin < stop and start < end
+        ]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

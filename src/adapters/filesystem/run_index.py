@@ -3,29 +3,41 @@
 from collections.abc import Callable
 from typing import Final
 
-from adapters.filesystem.log_files import OpenFile
-from domain.log_index import RECORD_BYTES, Record, beginning, unpack
+from adapters.filesystem.log_files import JoinedFiles
+from domain.log_index import RECORD_BYTES, STDOUT, Record, beginning, unpack
 
 _BLOCK: Final = 64
 """Records that are read at once."""
 
 
 class RunIndex:
-    """The runs of the first `size` bytes of a log. Index -1 is its beginning, which needs no record.
+    """The runs of the bytes [start, size) of a log. Index -1 is their beginning, which needs no record.
 
     Reconciles what a crash left: a torn record and records without bytes do not count; one that
     cannot be read counts as part of the run before it, and so do bytes beyond the last.
     """
 
-    def __init__(self, file: OpenFile | None, size: int, changed_us: int) -> None:
-        self._file = file
+    def __init__(self, records: JoinedFiles, start: int, size: int, changed_us: int) -> None:
+        self._records = records
         self._size = size
-        self._beginning = beginning(changed_us)
         self._block: tuple[int, bytes] = (-1, b"")
-        self._count = 0 if file is None else file.size // RECORD_BYTES
+        self._count = records.size // RECORD_BYTES
+        self.beginning = self._begin(start, changed_us)
         while self._count and self._slot(self._count - 1) is None:
             self._count -= 1
         self._count = self.first(0, lambda run: run.offset >= size)
+
+    def _begin(self, start: int, changed_us: int) -> Record:
+        """Behind the head, the first record says what was written before."""
+        if start == 0:
+            return beginning(changed_us)
+        first = self._slot(0)
+        if first is not None and first.offset == start:
+            return first
+        totals = (start, 0, 0)
+        return Record(
+            stream=STDOUT, at_us=changed_us, offset=start, lines=0, totals=totals, pending=(0, 0, 0)
+        )
 
     @property
     def last(self) -> int:
@@ -36,7 +48,7 @@ class RunIndex:
             if record := self._slot(number):
                 return record
             number -= 1
-        return self._beginning
+        return self.beginning
 
     def end(self, number: int) -> int:
         """Where the run ends: at the next one, or with the log."""
@@ -72,7 +84,7 @@ class RunIndex:
 
     def _slot(self, number: int) -> Record | None:
         block, place = divmod(number, _BLOCK)
-        if self._block[0] != block and self._file is not None:
+        if self._block[0] != block:
             start = block * _BLOCK * RECORD_BYTES
-            self._block = (block, self._file.bytes(start, start + _BLOCK * RECORD_BYTES))
+            self._block = (block, self._records.bytes(start, start + _BLOCK * RECORD_BYTES))
         return unpack(self._block[1][place * RECORD_BYTES : (place + 1) * RECORD_BYTES])

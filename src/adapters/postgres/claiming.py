@@ -20,6 +20,8 @@ from domain.job import Job
 ROUNDS: Final = 6
 SPARE: Final = 32
 """Candidates beyond those that are wanted: as many as rivals may hold locked at this moment."""
+WIDEST: Final = 4096
+"""Of a crowd behind a full limit so many are parked in one statement, in some 50 ms."""
 
 FOUND: Final = text(f"""
 WITH RECURSIVE {CANDIDATES.format(session_id=":session_id", window=":window")}
@@ -61,13 +63,15 @@ async def claim(connection: AsyncConnection, session_id: UUID, limit: int) -> Cl
     parked_on: set[str] = set()
     for round_ in range(ROUNDS):
         wanted = limit - len(jobs)
-        window = (4 * wanted + SPARE) * 4**round_
+        window = min((4 * wanted + SPARE) * 4**round_, WIDEST)
         found = await _candidates(connection, session_id, window)
         if not found:
             break
         rows = await _lock(connection, found, wanted)
-        admitted, parked = await _admit(connection, rows)
-        parked_on |= parked
+        admitted, full = await _admit(connection, rows)
+        taken = {job.id for job in admitted}
+        await limits.park_rest(connection, [r.job_id for r in found if r.job_id not in taken], full)
+        parked_on |= full.keys()
         jobs += await _give(connection, admitted, rows, session_id, f"{found[0].host}:{found[0].pid}")
         rest_is_locked = len(rows) < wanted and len(found) < window
         if len(jobs) == limit or rest_is_locked:
@@ -89,10 +93,10 @@ async def _lock(connection: AsyncConnection, found: Sequence[Any], wanted: int) 
     return (await connection.execute(LOCK, {"ids": ids, "wanted": wanted})).all()
 
 
-async def _admit(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[list[Job], set[str]]:
+async def _admit(connection: AsyncConnection, rows: Sequence[Any]) -> tuple[list[Job], dict[str, int]]:
     wanted = [(job := mapping.job(row), limits.needs(job, row.slots)) for row in rows]
     if not any(needs for _, needs in wanted):
-        return [job for job, _ in wanted], set()
+        return [job for job, _ in wanted], {}
     keys = {need.scope for _, needs in wanted for need in needs}
     stable = await limits.shared(connection, keys)
     return await limits.take(connection, [(j, n) for j, n in wanted if _all_in(n, stable)])

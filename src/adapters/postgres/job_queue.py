@@ -18,6 +18,7 @@ from adapters.postgres import (
     quick_submit,
     reporting,
     submitting,
+    tidying,
 )
 from adapters.postgres.engine import Database
 from adapters.postgres.storing import Change, store
@@ -37,6 +38,8 @@ class PostgresJobQueue:
     def __init__(self, database: Database, chance: Chance) -> None:
         self._database = database
         self._chance = chance
+        self._tidied_up_to = ""
+        self._counted = queues.Counted(database)
 
     # -- callers ----------------------------------------------------------------------------------
 
@@ -104,7 +107,12 @@ class PostgresJobQueue:
         return jobs
 
     async def expire(self, limit: int) -> Sequence[Job]:
-        return await self._database.run(lambda c: maintaining.expire(c, limit))
+        """As the port says; what else has outlived its use goes too, in transactions of its own."""
+        jobs = await self._database.run(lambda c: maintaining.expire(c, limit))
+        await self._database.run(tidying.forget_keys)
+        looked_at = self._tidied_up_to
+        self._tidied_up_to = await self._database.run(lambda c: tidying.drop_unused_units(c, looked_at))
+        return jobs
 
     async def promote(self) -> int:
         return await self._database.run(maintaining.promote)
@@ -112,7 +120,7 @@ class PostgresJobQueue:
     # -- queues -------------------------------------------------------------------------------------
 
     async def queues(self) -> Sequence[Queue]:
-        return await self._database.run(queues.read)
+        return await self._counted.read()
 
     async def pause(self, queue: str, by: str) -> Queue:
         return await self._database.run(lambda c: queues.pause(c, queue, by))

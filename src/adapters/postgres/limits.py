@@ -64,6 +64,17 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:scopes AS text[]), CAST(:ceilings AS int
     AS d(job_id, scope, ceiling)
 WHERE q.job_id = d.job_id
 """)
+_PARK_REST: Final = text("""
+WITH chosen AS MATERIALIZED (
+    SELECT q.job_id, f.scope, CASE WHEN f.scope = 'queue:' || q.queue THEN f.ceiling ELSE q.limit_count END AS n
+    FROM etl.job_queue q JOIN unnest(CAST(:scopes AS text[]), CAST(:ceilings AS int[])) AS f(scope, ceiling)
+        ON f.scope = 'queue:' || q.queue OR (f.scope = 'key:' || q.limit_key AND q.limit_count <= f.ceiling)
+    WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.session_id IS NULL AND q.parked_on IS NULL
+    FOR UPDATE OF q SKIP LOCKED
+)
+UPDATE etl.job_queue q SET state = 'parked', parked_on = c.scope, parked_limit = c.n
+FROM chosen c WHERE q.job_id = c.job_id
+""")
 _FREE: Final = text("""
 UPDATE etl.limit_slot SET job_id = NULL WHERE job_id = ANY (CAST(:ids AS uuid[])) RETURNING scope
 """)
@@ -105,9 +116,9 @@ async def ensure(connection: AsyncConnection, jobs: Iterable[Job]) -> None:
 
 async def take(
     connection: AsyncConnection, wanted: Sequence[tuple[Job, tuple[Need, ...]]]
-) -> tuple[list[Job], set[str]]:
+) -> tuple[list[Job], dict[str, int]]:
     """Those of the locked jobs that got all they need, in order; the others are parked, on the
-    scopes that are returned too.
+    scopes that are returned too, each with the greatest limit that it is full for.
     """
     free = await _find(connection, [need for _, all_ in wanted for need in all_])
     admitted: list[Job] = []
@@ -128,7 +139,19 @@ async def take(
         await connection.execute(_TAKE, columns(taken, ("scopes", "numbers", "ids")))
     if parked:
         await connection.execute(_PARK, columns(parked, ("ids", "scopes", "ceilings")))
-    return admitted, {scope for _, scope, _ in parked}
+    full: dict[str, int] = {}
+    for _, scope, ceiling in parked:
+        full[scope] = max(ceiling, full.get(scope, 0))
+    return admitted, full
+
+
+async def park_rest(connection: AsyncConnection, ids: Sequence[UUID], full: dict[str, int]) -> None:
+    """Parks all of these jobs that wait for a limit which is full for them too: of 100,000 behind one
+    key a claim would else see one after another.
+    """
+    if full:
+        given = {"scopes": list(full), "ceilings": list(full.values())}
+        await connection.execute(_PARK_REST, {**given, "ids": list(ids)})
 
 
 async def _find(connection: AsyncConnection, all_: Sequence[Need]) -> dict[Need, set[int]]:

@@ -16,7 +16,7 @@ from domain.attempt import Ending, Outcome
 from domain.job import Job
 
 # (job, fence) names the row; see locking.py on what more would cost. session_id: it runs, by the CHECK.
-_SUCCEEDED: Final = f"""
+SUCCEEDED: Final = f"""
 WITH d AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(ends)s::json)
         AS d(job_id uuid, fence bigint, reason json, usage json, ending json, message text)
@@ -66,7 +66,7 @@ async def report(database: Database, reports: Sequence[Report]) -> Reported:
     endings = {(r.job_id, r.fence): mapping.storable(r.ending) for r in reports}
     # In the order of the ids, as everybody locks them: else two reports of the same jobs deadlock.
     ends = [_end(key, endings[key]) for key in sorted(endings)]
-    rows = await database.at_once(_SUCCEEDED, {"ends": mapping.document(ends)})
+    rows = await database.at_once(SUCCEEDED, {"ends": mapping.document(ends)})
     jobs = {(row.id, row.fence): _ended(row, endings[row.id, row.fence]) for row in rows}
     return Reported(jobs, frozenset(rows[0].scopes) if rows else frozenset())
 

@@ -9,7 +9,7 @@ from application.ports.job_queue import Claim
 
 # What Job.started decides: never after a cancel was asked for, and the first start is kept. A row that
 # runs has a session, by the table's CHECK; said so, it tempts the planner to no other index than the key.
-_START: Final = """
+START: Final = """
 WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS at), started AS (
     UPDATE etl.job_queue q SET attempt_started = true, started_at = coalesce(q.started_at, moment.at)
     FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS d(job_id, fence), moment
@@ -33,4 +33,4 @@ async def start(database: Database, claims: Sequence[Claim]) -> set[tuple[UUID, 
     if not keys:
         return set()
     given = {"ids": [job_id for job_id, _ in keys], "fences": [fence for _, fence in keys]}
-    return {(row.job_id, row.fence) for row in await database.at_once(_START, given)}
+    return {(row.job_id, row.fence) for row in await database.at_once(START, given)}

@@ -152,6 +152,8 @@ class RunDirectory:
             timeout_ns=int(launch.timeout_seconds * 1e9),
             grace_ns=int(launch.stop_grace_seconds * 1e9),
             deadline_ns=int(launch.deadline * 1e9),
+            log_max_bytes=launch.log_max_bytes,
+            secrets=list(launch.secrets),
         )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from domain.attempt import Exit
 from domain.log import LogRef
+from domain.resources import UNLIMITED, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,7 +15,8 @@ class Launch:
     """What to start. `argv[0]` is an absolute path; no shell is involved and standard input is empty.
 
     `environment` is all that the program gets; the runner adds `ETL_WORK_DIR`, a scratch directory
-    of its own, removed with the attempt. `log` is where its output goes (LogStore.target).
+    of its own, removed with the attempt. `log` is where its output goes (LogStore.target): at most
+    `log_max_bytes` of it are kept, the head and the latest tail, and `secrets` are masked in it.
     `deadline` is on Clock.elapsed(): past it, unless extended, the supervisor stops the tree.
     """
 
@@ -26,6 +28,9 @@ class Launch:
     timeout_seconds: float
     stop_grace_seconds: float
     deadline: float
+    log_max_bytes: int = 1024**3
+    secrets: tuple[str, ...] = ()
+    resources: Resources = UNLIMITED
 
 
 class RunningProcess(Protocol):

@@ -49,6 +49,16 @@ def duration(text: str | None, flag: str) -> float | None:
         raise bad_usage(f"{flag} {text}: {error}.") from None
 
 
+def size(text: str | None, flag: str) -> int | None:
+    """`2GiB` in bytes."""
+    if text is None:
+        return None
+    try:
+        return units.size(text)
+    except ValueError as error:
+        raise bad_usage(f"{flag} {text}: {error}.") from None
+
+
 def moment(text: str | None, flag: str) -> str | None:
     """An instant (`2026-01-31T06:00:00Z`), or a duration from now (`10m`), as RFC 3339."""
     if text is None:

@@ -46,6 +46,8 @@ def run(
     not_before: str | None = None,
     idempotency_key: str | None = None,
     concurrency_key: str | None = None,
+    memory: str | None = None,
+    cpu: str | None = None,
 ) -> int:
     """Submit a script, follow its output, and exit with its own exit code.
 
@@ -82,6 +84,10 @@ def run(
         The same key and request again gives the same job.
     concurrency_key
         Jobs that share this key run one at a time.
+    memory
+        Kill it past this much memory of all its processes, such as 2GiB.
+    cpu
+        Stop it past this much processor time of all its processes, such as 10m.
 
     """
     body = request.without_none(
@@ -96,6 +102,12 @@ def run(
             "labels": request.pairs(label, "--label"),
             "not_before": request.moment(not_before, "--not-before"),
             "concurrency": {"key": concurrency_key} if concurrency_key else None,
+            "resources": request.without_none(
+                {
+                    "memory_bytes": request.size(memory, "--memory"),
+                    "cpu_seconds": request.duration(cpu, "--cpu"),
+                }
+            ),
         }
     )
     client = Client.here()

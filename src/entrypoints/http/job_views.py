@@ -9,6 +9,7 @@ from domain.command import mask_secrets
 from domain.event import Event, EventKind
 from domain.job import Job, JobState
 from domain.policy import ConcurrencyLimit, RetryPolicy
+from domain.resources import Resources
 from entrypoints.http.schemas import ParameterValue
 from entrypoints.http.view_types import Cursor, Id, When
 
@@ -30,6 +31,15 @@ class ConcurrencyView(Struct, kw_only=True):
 
     key: Annotated[str, Meta(description="What the jobs share.", examples=["warehouse:orders"])]
     limit: Annotated[int, Meta(description="How many at once.", examples=[1])]
+
+
+class ResourcesView(Struct, kw_only=True):
+    """What one attempt's processes may take together; null: no limit."""
+
+    memory_bytes: Annotated[int | None, Meta(description="Of the whole tree.", examples=[2147483648])]
+    cpu_seconds: Annotated[float | None, Meta(description="Of the whole tree.", examples=[600])]
+    open_files: Annotated[int | None, Meta(description="Of each process.", examples=[1024])]
+    processes: Annotated[int | None, Meta(description="At once.", examples=[64])]
 
 
 class ReasonView(Struct, kw_only=True):
@@ -71,6 +81,7 @@ class JobView(Struct, kw_only=True):
     stop_grace_seconds: Annotated[float | None, Meta(description="SIGTERM to SIGKILL.", examples=[10])]
     retry: Annotated[RetryView, Meta(description="When it is tried again.")]
     concurrency: Annotated[ConcurrencyView | None, Meta(description="What it does not run beside.")]
+    resources: Annotated[ResourcesView, Meta(description="What it may take.")]
     labels: Annotated[dict[str, str], Meta(description="As requested.", examples=[{"team": "finance"}])]
     submitted_at: Annotated[When, Meta(description="When it was accepted.")]
     submitted_by: Annotated[str, Meta(description="The name of the key.", examples=["admin"])]
@@ -122,7 +133,21 @@ class AttemptView(Struct, kw_only=True):
     log_lost_bytes: Annotated[int | None, Meta(description="Not kept: cut, or no disk.", examples=[0])]
     processes_left: Annotated[int | None, Meta(description="Alive after its end.", examples=[0])]
     left_behind: Annotated[int | None, Meta(description="Outlived the main one, stopped.", examples=[0])]
-    containment: Annotated[str | None, Meta(description="What held the tree.", examples=["subreaper"])]
+    containment: Annotated[
+        str | None,
+        Meta(
+            description="What held the tree: `cgroup_v2`, `cgroup_v1`, `subreaper` or `best_effort`.",
+            examples=["subreaper"],
+        ),
+    ]
+    limits: Annotated[
+        dict[str, str] | None,
+        Meta(
+            description="How each limit that the job has was enforced: `polled`, `rlimit`, `polled+rlimit`"
+            " or `none`.",
+            examples=[{"memory_bytes": "polled"}],
+        ),
+    ]
 
 
 class AttemptPage(Struct, kw_only=True):
@@ -167,6 +192,7 @@ def job_view(job: Job, waiting_for: str | None = None) -> JobView:
         stop_grace_seconds=spec.stop_grace_seconds,
         retry=_retry_view(spec.retry),
         concurrency=_concurrency_view(spec.concurrency),
+        resources=_resources_view(spec.resources),
         labels=dict(spec.labels),
         submitted_at=job.submitted_at,
         submitted_by=job.submitted_by,
@@ -197,6 +223,15 @@ def _retry_view(policy: RetryPolicy) -> RetryView:
 
 def _concurrency_view(limit: ConcurrencyLimit | None) -> ConcurrencyView | None:
     return None if limit is None else ConcurrencyView(key=limit.key, limit=limit.limit)
+
+
+def _resources_view(limits: Resources) -> ResourcesView:
+    return ResourcesView(
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=limits.cpu_seconds,
+        open_files=limits.open_files,
+        processes=limits.processes,
+    )
 
 
 def _reason_view(reason: Reason | None) -> ReasonView | None:
@@ -240,6 +275,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         processes_left=facts.processes_left if facts else None,
         left_behind=facts.left_behind if facts else None,
         containment=facts.containment if facts else None,
+        limits=dict(facts.limits) if facts else None,
     )
 
 

@@ -11,6 +11,15 @@ from domain.command import Command
 from domain.errors import Place
 from domain.job import MAX_LABELS, MAX_PRIORITY, MIN_PRIORITY, JobSpec
 from domain.policy import MAX_ATTEMPTS, MAX_FACTOR, YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
+from domain.resources import (
+    MAX_BYTES,
+    MAX_CPU_SECONDS,
+    MAX_OPEN_FILES,
+    MAX_PROCESSES,
+    MIN_MEMORY_BYTES,
+    MIN_OPEN_FILES,
+    Resources,
+)
 from entrypoints.http.refusals import SchemaBroken
 
 # Patterns are searched for, so each is anchored; `\Z` because `$` takes a newline (reading.py).
@@ -81,6 +90,27 @@ class Concurrency(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     limit: Annotated[int, Meta(ge=1, le=10_000, description="How many at once.", examples=[1])] = 1
 
 
+class Limits(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What one attempt's processes may take together; null: no limit."""
+
+    memory_bytes: Annotated[
+        Annotated[int, Meta(ge=MIN_MEMORY_BYTES, le=MAX_BYTES)] | None,
+        Meta(description="Of the whole tree; past it: killed, `out_of_memory`.", examples=[2147483648]),
+    ] = None
+    cpu_seconds: Annotated[
+        Annotated[float, Meta(gt=0, le=MAX_CPU_SECONDS)] | None,
+        Meta(description="Processor time of the whole tree; past it: `cpu_limit`.", examples=[600]),
+    ] = None
+    open_files: Annotated[
+        Annotated[int, Meta(ge=MIN_OPEN_FILES, le=MAX_OPEN_FILES)] | None,
+        Meta(description="Of each process (RLIMIT_NOFILE).", examples=[1024]),
+    ] = None
+    processes: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_PROCESSES)] | None,
+        Meta(description="At once in the whole tree; past it: `process_limit`.", examples=[64]),
+    ] = None
+
+
 class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One command to be run once to success. Exactly one of `script` and `command` is given."""
 
@@ -139,6 +169,7 @@ class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     concurrency: Annotated[
         Concurrency | None, Meta(description="What it must not run beside; null: anything goes.")
     ] = None
+    resources: Annotated[Limits, Meta(description="What it may take; the default is no limit.")] = Limits()
     labels: Annotated[
         dict[LabelName, LabelValue],
         Meta(max_length=MAX_LABELS, description="To find it by.", examples=[{"team": "finance"}]),
@@ -196,6 +227,7 @@ def spec_of(wanted: JobRequest, traceparent: str) -> JobSpec:
         stop_grace_seconds=wanted.stop_grace_seconds,
         retry=_policy(wanted.retry),
         concurrency=_limit(wanted.concurrency),
+        resources=_resources(wanted.resources),
         labels=wanted.labels,
         traceparent=traceparent,
     )
@@ -215,6 +247,15 @@ def _command(wanted: JobRequest) -> Command:
 
 def _limit(wanted: Concurrency | None) -> ConcurrencyLimit | None:
     return None if wanted is None else ConcurrencyLimit(key=wanted.key, limit=wanted.limit)
+
+
+def _resources(wanted: Limits) -> Resources:
+    return Resources(
+        memory_bytes=wanted.memory_bytes,
+        cpu_seconds=wanted.cpu_seconds,
+        open_files=wanted.open_files,
+        processes=wanted.processes,
+    )
 
 
 def _policy(wanted: Retry) -> RetryPolicy:

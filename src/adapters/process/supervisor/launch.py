@@ -25,6 +25,8 @@ class Launch(NamedTuple):
     timeout_ns: int
     grace_ns: int
     deadline_ns: int
+    log_max_bytes: int
+    secrets: list[str]
 
 
 def write(launch: Launch, descriptor: int) -> None:

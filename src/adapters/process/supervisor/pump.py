@@ -6,10 +6,12 @@ import select
 import termios
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from adapters.process.supervisor.log_file import LogFile
+from adapters.process.supervisor.masker import Masker
 from domain.log_index import STDERR, STDOUT
 
 _READ_BYTES: Final = 256 * 1024
@@ -22,9 +24,10 @@ class Pump:
     and never stops the draining: a full disk neither blocks nor fails the program.
     """
 
-    def __init__(self, log: str, index: str) -> None:
+    def __init__(self, log: str, index: str, max_bytes: int, secrets: Sequence[str]) -> None:
         self.stdout, self.stderr = _pipe(), _pipe()
-        self._file = LogFile(log, index)
+        self._file = LogFile(log, index, max_bytes)
+        self._maskers = {stream: Masker(secrets) for stream in (STDOUT, STDERR)} if secrets else {}
         self._in_hand = 0
         self._left_bytes = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -45,7 +48,7 @@ class Pump:
 
     @property
     def log_bytes(self) -> int:
-        return self._file.size
+        return self._file.kept_bytes
 
     @property
     def lost_bytes(self) -> int:
@@ -67,8 +70,10 @@ class Pump:
     def _carry(self, descriptor: int, stream: int) -> bool:
         chunk = os.read(descriptor, _READ_BYTES)
         self._in_hand = len(chunk)
-        if chunk:
-            self._file.append(stream, time.time_ns() // 1000, chunk)
+        masker = self._maskers.get(stream)
+        told = chunk if masker is None else masker.feed(chunk) if chunk else masker.end()
+        if told:
+            self._file.append(stream, time.time_ns() // 1000, told)
         self._in_hand = 0
         return bool(chunk)
 

@@ -61,7 +61,8 @@ class Supervisor:
     # -- the life of the tree ----------------------------------------------------------------------
 
     def _run(self) -> dict[str, Any]:
-        pump = Pump(self._launch.log, self._launch.index_file)
+        launch = self._launch
+        pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets)
         self._started = kernel.elapsed_ns()
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])

@@ -1,4 +1,4 @@
-"""A claim in one statement: the settings of queues, read after nobody can change them any more."""
+"""A claim in one statement, and maintenance of what piles up: a function and two indexes."""
 
 from typing import Final
 
@@ -23,5 +23,13 @@ END $$;
 """
 
 
+# For maintenance: idempotency keys by age, and whether a live job names a limit's key.
+TIDYING: Final = """
+CREATE INDEX idempotency_by_age ON etl.idempotency (created_at);
+CREATE INDEX job_queue_by_key ON etl.job_queue (limit_key) WHERE limit_key IS NOT NULL;
+"""
+
+
 def upgrade() -> None:
     op.execute(HOLD_QUEUES)
+    op.execute(TIDYING)

@@ -1,0 +1,43 @@
+"""Who keeps the server from forgetting dead rows: the first thing to ask when claims become slow.
+
+One transaction of any client that stays open for a minute under full load cost five claims of six:
+dead rows pile up at the head of the index that claims read, and no vacuum may take them away.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import text
+
+from adapters.postgres.engine import Database
+
+_OLDEST: Final = text("""
+SELECT pid, application_name, coalesce(state, backend_type) AS state,
+    extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start))::float8 AS seconds,
+    age(coalesce(backend_xmin, backend_xid)) AS transactions
+FROM pg_stat_activity
+WHERE datname = current_database() AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    AND pid <> pg_backend_pid()
+ORDER BY transactions DESC, seconds DESC LIMIT 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonHolder:
+    """The client whose open transaction is the oldest; `transactions` have begun since."""
+
+    pid: int
+    application_name: str
+    state: str
+    seconds: float
+    transactions: int
+
+
+async def horizon_holder(database: Database) -> HorizonHolder | None:
+    """None where no other client has a transaction open. Shows other users' only to `pg_monitor`."""
+
+    async def work(connection: Any) -> HorizonHolder | None:
+        row = (await connection.execute(_OLDEST)).first()
+        return None if row is None else HorizonHolder(**row._mapping)
+
+    return await database.run(work)
