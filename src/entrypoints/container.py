@@ -7,6 +7,7 @@ mypy proves that the adapter fits. Tests swap a part by constructor: `Container(
 import os
 import socket
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -16,11 +17,14 @@ from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, List, Provider, Singleton
 
 from adapters.embedded.postgres import EmbeddedPostgres, attach
+from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
 from adapters.postgres.access_store import PostgresAccessStore
+from adapters.postgres.clocks import seconds_ahead
 from adapters.postgres.durability import require_durable
 from adapters.postgres.engine import Database
+from adapters.postgres.horizon import horizon_holder
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.postgres.leadership import PostgresLeadership
@@ -29,6 +33,7 @@ from adapters.postgres.migrate import pending as pending_migrations
 from adapters.postgres.notifier import PostgresNotifier
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.process.runner import SupervisedProcessRunner
+from adapters.process.supervisor import kernel
 from adapters.system.clock import SystemChance, SystemClock
 from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
@@ -43,6 +48,7 @@ from application.manage_queues import LimitQueue, ListQueues, PauseQueue, Resume
 from application.manage_workers import DrainWorker, ForgetDeadWorkers, ListWorkers
 from application.ports.access_store import AccessStore
 from application.ports.clock import Chance, Clock
+from application.ports.disk_space import DiskSpace
 from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
 from application.ports.leadership import Leadership
@@ -53,6 +59,8 @@ from application.ports.worker_registry import WorkerRegistry
 from application.prune_history import PruneJobs, PruneLogs
 from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
+from application.read_metrics import ReadMetrics
+from application.require_disk_space import RequireDiskSpace
 from application.rescue_lost import RescueLost
 from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
@@ -64,22 +72,30 @@ from entrypoints.http.app import create_app
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import UseCases
-from entrypoints.settings import Settings
+from entrypoints.settings import Settings, is_loopback
 from entrypoints.version import VERSION
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
 
 __all__ = [
     "Container",
+    "containment",
     "embedded_postgres",
+    "horizon_holder",
     "migrate",
     "pending_migrations",
     "require_durable",
     "running_embedded",
+    "seconds_ahead",
 ]
 
 EMBEDDED: Final = "postgres"
 MAINTENANCE_TICK_SECONDS: Final = 5.0
+
+
+def containment() -> str:
+    """How process trees are held together on this machine, in the words of an attempt's record."""
+    return "subreaper" if kernel.LINUX else "best_effort"
 
 
 def running_embedded(data: Path) -> str | None:
@@ -116,6 +132,7 @@ def http_config(settings: Settings) -> HttpConfig:
         auth=settings.http.auth,
         max_body=settings.http.max_body,
         cors_origins=settings.http.cors_origins,
+        open_metrics=is_loopback(settings.http.host),
         version=VERSION,
     )
 
@@ -163,13 +180,21 @@ class Container(DeclarativeContainer):
         settings.provided.scripts.directory,
         Callable(str, settings.provided.scripts.python),
     )
-    runner: Provider[ProcessRunner] = Singleton(SupervisedProcessRunner, Callable(run_directory, settings))
+    disk: Provider[DiskSpace] = Singleton(
+        FilesystemDiskSpace, settings.provided.logs_directory, settings.provided.data.directory
+    )
+    runner: Provider[ProcessRunner] = Singleton(
+        SupervisedProcessRunner, Callable(run_directory, settings), settings.provided.process.user
+    )
 
     # -- what callers do ---------------------------------------------------------------------------
 
     submit = Singleton(SubmitJobs, queue, scripts, notifier, clock, chance, Singleton(submit_rules, settings))
+    require_disk_space = Singleton(RequireDiskSpace, disk, settings.provided.retention.disk_floor)
     read_log_lines = Singleton(ReadLogLines, logs)
-    health = Singleton(CheckHealth, Singleton(health_checks, database.provided.open, settings))
+    health = Singleton(
+        CheckHealth, Singleton(health_checks, database.provided.open, require_disk_space, settings)
+    )
     use_cases: Provider[UseCases] = Singleton(
         UseCases,
         authenticate=Singleton(Authenticate, access, clock),
@@ -198,6 +223,7 @@ class Container(DeclarativeContainer):
         list_keys=Singleton(ListKeys, access),
         revoke_key=Singleton(RevokeKey, access, clock),
         check_health=health,
+        read_metrics=Singleton(ReadMetrics, queue, workers, Callable(partial, horizon_holder, database)),
     )
 
     http_server: Provider[HttpServer] = Singleton(
@@ -223,6 +249,7 @@ class Container(DeclarativeContainer):
         clock=clock,
         held=held,
         environment=Callable(passed_environment, settings),
+        log_max_bytes=settings.provided.logs.max_size,
     )
     worker: Provider[WorkerLoop] = Singleton(
         WorkerLoop,
@@ -243,7 +270,7 @@ class Container(DeclarativeContainer):
                 clock,
                 held,
             ),
-            claim=Singleton(ClaimJobs, queue, held),
+            claim=Singleton(ClaimJobs, queue, held, require_disk_space),
             run=run,
             poll_seconds=settings.provided.worker.poll,
         ),

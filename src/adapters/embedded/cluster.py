@@ -11,6 +11,8 @@ from adapters.embedded.passwords import Passwords
 from adapters.embedded.programs import Programs
 from domain.errors import DatabaseDidNotStart, DataDirectoryUnusable
 
+# Not a superuser: `COPY … FROM PROGRAM` would be a shell. pg_monitor shows who slows the database down.
+ROLE = "CREATE ROLE etl IN ROLE pg_monitor;\n"
 ONLY_BY_PASSWORD = "local all all scram-sha-256\n"  # noqa: S105 - pg_hba.conf: a method, no password
 INITDB = (
     "--username=postgres",
@@ -50,7 +52,7 @@ class Cluster:
             _write_durably(aside / "pg_hba.conf", ONLY_BY_PASSWORD)
             passwords.renew()
             self._execute(
-                aside, f"CREATE ROLE etl;\n{_set_passwords(passwords)}CREATE DATABASE etl OWNER etl;\n"
+                aside, f"{ROLE}{_set_passwords(passwords)}CREATE DATABASE etl OWNER etl;\n"
             )
             passwords.keep()
             aside.rename(self.path)

@@ -4,12 +4,12 @@ One transaction of any client that stays open for a minute under full load cost 
 dead rows pile up at the head of the index that claims read, and no vacuum may take them away.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import text
 
 from adapters.postgres.engine import Database
+from domain.horizon import HorizonHolder
 
 _OLDEST: Final = text("""
 SELECT pid, application_name, coalesce(state, backend_type) AS state,
@@ -22,22 +22,11 @@ ORDER BY transactions DESC, seconds DESC LIMIT 1
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class HorizonHolder:
-    """The client whose open transaction is the oldest; `transactions` have begun since."""
-
-    pid: int
-    application_name: str
-    state: str
-    seconds: float
-    transactions: int
-
-
 async def horizon_holder(database: Database) -> HorizonHolder | None:
     """None where no other client has a transaction open. Shows other users' only to `pg_monitor`."""
 
     async def work(connection: Any) -> HorizonHolder | None:
         row = (await connection.execute(_OLDEST)).first()
-        return None if row is None else HorizonHolder(**row._mapping)
+        return None if row is None else HorizonHolder(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
     return await database.run(work)

@@ -1,12 +1,15 @@
 """The bytes of a running job, copied while they come."""
 
 import queue
+import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
+
+import httpx
 
 from entrypoints.cli.client import Client, Refused, is_passing
 from entrypoints.cli.events import FIRST_PAUSE, LONGEST_PAUSE, PATIENCE_SECONDS, follow
@@ -24,8 +27,32 @@ NOTHING_YET: Final = (404, 416)
 
 FINAL: Final = ("succeeded", "failed", "cancelled")
 
+_WRITTEN: Final = re.compile(r"written ([0-9]+)-([0-9]+)/([0-9]+)", re.ASCII)
+
 T = TypeVar("T")
 News = dict[str, Any] | Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSpan:
+    """Which bytes of those that the program wrote an answer holds (`Content-Range: written …`), after a
+    note of `note` bytes about what was cut before them. `size`: how many were written so far.
+    """
+
+    start: int
+    stop: int
+    size: int
+    note: int
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> Self:
+        """Raises Failure for an answer without one: a proxy may have dropped the range."""
+        match = _WRITTEN.fullmatch(answer.headers.get("Content-Range", ""))
+        if match is None:
+            raise Failure("The server did not answer with the part of the log that was asked for.")
+        first, last, size = map(int, match.groups())
+        note = int(answer.headers["Content-Length"]) - (last + 1 - first)
+        return cls(first, last + 1, size, note)
 
 
 @dataclass(slots=True)
@@ -107,16 +134,28 @@ class Copying:
 
     def _copy_stream(self, stream: str | None, sink: Sink) -> None:
         params = {"stream": stream, "attempt": self.attempt}
-        headers = {"Range": f"bytes={self.written.get(stream, 0)}-", "Accept-Encoding": "identity"}
         try:
-            with self.client.stream(f"/jobs/{self.job_id}/log", params=params, headers=headers) as answer:
-                for piece in answer.iter_bytes():
-                    sink.write(piece)
-                    self.written[stream] = self.written.get(stream, 0) + len(piece)
+            more = True
+            while more:
+                headers = {"Range": f"written={self.written.get(stream, 0)}-", "Accept-Encoding": "identity"}
+                with self.client.stream(f"/jobs/{self.job_id}/log", params=params, headers=headers) as answer:
+                    span = WrittenSpan.of(answer)
+                    self._write(span, answer.iter_bytes(), stream, sink)
+                more = span.stop < span.size  # the answer ended where bytes were cut
             sink.flush()
         except Refused as refused:
             if refused.http_status not in NOTHING_YET:
                 raise
+
+    def _write(self, span: "WrittenSpan", pieces: Iterable[bytes], stream: str | None, sink: Sink) -> None:
+        at, note = span.start, span.note
+        for piece in pieces:
+            sink.write(piece)
+            of_note = min(note, len(piece))
+            note -= of_note
+            at += len(piece) - of_note
+            if not note:
+                self.written[stream] = at
 
     def _flush(self) -> None:
         for sink in self.sinks.values():

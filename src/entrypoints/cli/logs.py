@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from entrypoints.cli.client import Client, Refused
-from entrypoints.cli.copy import NOTHING_YET, Copying
+from entrypoints.cli.copy import NOTHING_YET, Copying, WrittenSpan
 from entrypoints.cli.events import follow as follow_events
 from entrypoints.cli.failure import bad_usage
 from entrypoints.cli.terminal import Screen, Sink
@@ -96,34 +95,29 @@ class Log:
         """The last `tail` lines; returns the offset behind them. Reads from the end in growing pieces."""
         wanted = FIRST_PIECE
         while True:
-            data, begin = self._last_bytes(wanted, attempt)
+            data, span = self._last_bytes(wanted, attempt)
             start = _start_of_last(data, tail)
-            if begin == 0 or start > 0:
+            # What lies before a cut is not looked at: a note stands for it.
+            if span.start == 0 or span.note or start > 0:
                 sink.write(data[start:])
                 sink.flush()
-                return begin + len(data)
+                return span.stop
             wanted *= 4
 
-    def _last_bytes(self, count: int, attempt: int) -> tuple[bytes, int]:
-        """And the offset at which they begin."""
-        headers = {**PLAIN, "Range": f"bytes=-{count}"}
+    def _last_bytes(self, count: int, attempt: int) -> tuple[bytes, WrittenSpan]:
+        headers = {**PLAIN, "Range": f"written=-{count}"}
         params = {"stream": self.stream, "attempt": attempt}
         try:
             with self.client.stream(self.path, params=params, headers=headers) as answer:
-                _, _, span = answer.headers.get("Content-Range", "bytes 0-").partition(" ")
-                return answer.read(), int(span.partition("-")[0])
+                return answer.read(), WrittenSpan.of(answer)
         except Refused as refused:
             if refused.http_status in NOTHING_YET:
-                return b"", 0
+                return b"", WrittenSpan(0, 0, 0, 0)
             raise
 
     def print_lines(self, sink: Sink, tail: int | None, *, follow: bool) -> None:
         """Each line with its time and stream."""
-        lines: Iterable[Line] = self._lines_so_far()
-        if follow and tail is None:
-            lines = ()
-        elif tail is not None:
-            lines = deque(lines, maxlen=tail)
+        lines: Iterable[Line] = () if follow and tail is None else self._lines_so_far(tail)
         after = None
         for line in lines:
             _print_line(sink, line)
@@ -133,18 +127,19 @@ class Log:
                 if event.name == "line":
                     _print_line(sink, event.data)
 
-    def _lines_so_far(self) -> Iterator[Line]:
-        """Of one attempt, page after page."""
+    def _lines_so_far(self, tail: int | None) -> Iterator[Line]:
+        """Of one attempt, page after page: all, or the last ones."""
         headers = {"Accept": "application/x-ndjson"}
-        after: str | None = None
+        params = {**self._which, "tail": tail, "limit": PAGE}
+        left = tail
         while True:
-            params = {**self._which, "after": after, "limit": PAGE}
             with self.client.stream(self.path, params=params, headers=headers) as answer:
                 page: list[Line] = [json.loads(line) for line in answer.read().split(b"\n") if line]
-            yield from page
-            if not page:
+            yield from page[:left]
+            left = None if left is None else left - len(page)
+            if not page or left == 0:
                 return
-            after = page[-1]["cursor"]
+            params = {**self._which, "after": page[-1]["cursor"], "limit": PAGE}
 
     @property
     def _which(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "queues": "queues:app",
     "workers": "workers:app",
     "keys": "keys:app",
+    "doctor": "doctor:doctor",
     "config": "config:app",
     "openapi": "openapi:openapi",
 }

@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from domain.access import Principal
 from domain.errors import EtlError
-from entrypoints.http import docs, health, jobs, keys, logs, problem_pages, queues, workers
+from entrypoints.http import docs, health, jobs, keys, logs, metrics, problem_pages, queues, workers
 from entrypoints.http.auth import guard_of
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.front import Front
@@ -34,7 +34,13 @@ def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
     base = Router(BASE, route_handlers=[handler for noun in nouns for handler in noun.HANDLERS])
     pages = docs.HANDLERS if config.docs else docs.HANDLERS[:1]
     return Litestar(
-        route_handlers=[base, *health.HANDLERS, *problem_pages.HANDLERS, *pages],
+        route_handlers=[
+            base,
+            *health.HANDLERS,
+            *metrics.handlers_of(open_to_all=config.open_metrics),
+            *problem_pages.HANDLERS,
+            *pages,
+        ],
         dependencies={
             "use_cases": Provide(lambda: use_cases, sync_to_thread=False),
             "by": Provide(_caller, sync_to_thread=False),

@@ -20,6 +20,7 @@ class HttpConfig:
     hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     docs: bool = True
+    open_metrics: bool = False
     body_seconds: float = 30.0
     version: str = "0.1.0"
 

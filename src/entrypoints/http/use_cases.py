@@ -19,6 +19,7 @@ from application.read_jobs import (
     ReadJob,
 )
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
+from application.read_metrics import ReadMetrics
 from application.retry_job import RetryJob
 from application.submit_jobs import SubmitBatch, SubmitJobs
 
@@ -53,3 +54,4 @@ class UseCases:
     list_keys: ListKeys
     revoke_key: RevokeKey
     check_health: CheckHealth
+    read_metrics: ReadMetrics

@@ -38,10 +38,12 @@ from application.read_jobs import (
     ReadJob,
 )
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
+from application.read_metrics import ReadMetrics
 from application.retry_job import RetryJob
 from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
 from domain.access import Scope, digest_of
 from domain.attempt import Ending
+from domain.horizon import HorizonHolder
 from domain.job import Job
 from domain.log import LogRef, Stream
 from entrypoints.http.app import HttpConfig, UseCases, create_app, routes_of
@@ -68,6 +70,10 @@ class Api:
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.worker = a_worker()
         self.rules = rules
+        self.horizon: HorizonHolder | None = None
+
+    async def oldest_transaction(self) -> HorizonHolder | None:
+        return self.horizon
 
     async def key(self, *scopes: Scope, name: str = "alice") -> str:
         """The secret of a new key."""
@@ -139,6 +145,7 @@ class Api:
             list_keys=ListKeys(self.access),
             revoke_key=RevokeKey(self.access, self.clock),
             check_health=CheckHealth(self.checks),
+            read_metrics=ReadMetrics(self.queue, self.registry, self.oldest_transaction),
         )
 
 

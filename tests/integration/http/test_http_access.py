@@ -41,6 +41,7 @@ SCOPES = {
     ("POST", "/api/v1/keys"): {Scope.KEYS_WRITE},
     ("GET", "/api/v1/keys"): {Scope.KEYS_WRITE},
     ("DELETE", "/api/v1/keys/{key_id:str}"): {Scope.KEYS_WRITE},
+    ("GET", "/metrics"): {Scope.METRICS_READ},
 }
 
 

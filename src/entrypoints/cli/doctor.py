@@ -1,0 +1,37 @@
+"""`etl doctor`."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from entrypoints.cli import flags
+from entrypoints.cli.failure import WRONG
+from entrypoints.cli.terminal import print_json
+
+
+def doctor(*, config: Path | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Check what this installation stands on: one line each, with the cure. Exits 1 if something is wrong.
+
+    Parameters
+    ----------
+    config
+        The settings file; without it etl.toml of the current directory.
+    json
+        As JSON.
+
+    """
+    from entrypoints.doctor import examine  # noqa: PLC0415 - it costs a second, which `etl ls` must not pay
+
+    findings = asyncio.run(examine(flags.settings(config)))
+    if json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok   " if finding.cure is None else "WRONG"
+            print(f"{mark} {finding.check}: {finding.seen}")  # noqa: T201 - the command's answer
+            if finding.cure is not None:
+                print(f"      → {finding.cure}")  # noqa: T201 - as above
+    return WRONG if any(finding.cure is not None for finding in findings) else 0

@@ -1,0 +1,80 @@
+"""What the doctor sees, by making it so."""
+
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapters.postgres.migrate import migrate
+from entrypoints import doctor
+from entrypoints.doctor import Finding, examine
+from entrypoints.settings import Settings, load
+
+
+def settings(directory: Path, **flags: str) -> Settings:
+    for name in ("data", "logs", "scripts"):
+        (directory / name).mkdir(exist_ok=True)
+    given = {"data.directory": "data", "logs.directory": "logs", "retention.disk_floor": "1B", **flags}
+    return load(given, {}, directory).settings
+
+
+async def seen(settings: Settings) -> dict[str, Finding]:
+    return {finding.check: finding for finding in await examine(settings)}
+
+
+async def test_a_sound_installation_has_no_complaint(tmp_path: Path, database_url: str) -> None:
+    found = await seen(settings(tmp_path, **{"database.url": database_url}))
+    assert [finding for finding in found.values() if finding.cure is not None] == []
+    assert {"packages", "disk", "kill mechanism", "durability", "schema", "clock", "open transactions"} < set(
+        found
+    )
+
+
+async def test_directories_that_are_missing_or_open_to_all_are_named_with_the_cure(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    (tmp_path / "logs").rmdir()
+    (tmp_path / "scripts").chmod(0o777)
+    found = await seen(given)
+    assert found["logs.directory"].cure == f"mkdir -p {tmp_path / 'logs'}, or set logs.directory."
+    assert found["scripts.directory"].cure == f"chmod o-w {tmp_path / 'scripts'}"
+    assert found["database"].cure == "Start `etl serve`, or set database.url."
+
+
+async def test_too_little_disk_is_named(tmp_path: Path) -> None:
+    found = await seen(settings(tmp_path, **{"retention.disk_floor": "1000TiB"}))
+    assert found["disk"].cure is not None
+
+
+async def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    found = await seen(settings(tmp_path, **{"database.url": f"postgresql:///etl?host={tmp_path}"}))
+    assert found["database"].cure == "Look at the server, and at database.url."
+
+
+async def test_a_schema_that_is_behind_is_named(tmp_path: Path, empty_database_url: str) -> None:
+    given = settings(tmp_path, **{"database.url": empty_database_url})
+    assert (await seen(given))["schema"].cure == "etl migrate"
+    await migrate(empty_database_url)
+    assert (await seen(given))["schema"].cure is None
+
+
+async def test_the_client_that_holds_a_transaction_open_is_named(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "LONG_SECONDS", 0.5)
+    given = settings(tmp_path, **{"database.url": database_url})
+    with psycopg.connect(database_url, application_name="a long report") as client:
+        client.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        client.execute("SELECT 1")
+        time.sleep(0.6)  # noqa: ASYNC251 - the age is what is measured
+        found = (await seen(given))["open transactions"]
+        assert found.cure == f"End it: SELECT pg_terminate_backend({client.info.backend_pid})"
+        assert "a long report" in found.seen
+    assert (await seen(given))["open transactions"].cure is None
+
+
+async def test_a_foreign_owner_of_one_of_our_names_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "packages_distributions", lambda: {"domain": ["somebody-elses"]})
+    assert "somebody-elses" in (await seen(settings(tmp_path)))["packages"].seen
