@@ -6,6 +6,7 @@ from typing import Final
 
 from application.held_attempts import HeldAttempts
 from application.ports.job_queue import JobQueue
+from application.require_disk_space import RequireDiskSpace
 from domain.job import Job
 
 MAX_CLAIM: Final = 100
@@ -17,10 +18,12 @@ class ClaimJobs:
 
     queue: JobQueue
     held: HeldAttempts
+    require_disk_space: RequireDiskSpace
 
     async def __call__(self) -> Sequence[Job]:
-        """None without a session or a free slot."""
+        """None without a session or a free slot. Raises DiskNearlyFull, DiskUnavailable."""
         limit = min(self.held.free, MAX_CLAIM)
         if self.held.session_id is None or limit == 0:
             return ()
+        await self.require_disk_space()
         return await self.queue.claim(self.held.session_id, limit)

@@ -11,6 +11,7 @@ from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
 from application.read_log import FoundLog, Position, ReadLogLines, found_log
+from domain.errors import LogGone
 from domain.job import Job
 from domain.log import Line, Stream
 
@@ -40,7 +41,14 @@ class Quiet:
     """Nothing happened for a while: the edge may tell its reader that the connection lives."""
 
 
-LogEvent = Line | Job | LogEnd | Quiet
+@dataclass(frozen=True, slots=True)
+class LogLost:
+    """The log of one attempt was deleted before the reader had all of it; the next attempt's follows."""
+
+    error: LogGone
+
+
+LogEvent = Line | Job | LogEnd | LogLost | Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,12 @@ class FollowLog:
                     yield job
                 log = await self._log_at(job, position)
                 if log is not None:
-                    async for event in self._until_changed(log, position, stream, notices):
-                        position = Position.parse(event.cursor) if isinstance(event, Line) else position
-                        yield event
+                    try:
+                        async for event in self._until_changed(log, position, stream, notices):
+                            position = Position.parse(event.cursor) if isinstance(event, Line) else position
+                            yield event
+                    except LogGone as error:
+                        yield LogLost(error)
                     if log.complete:
                         position = Position(log.ref.fence + 1)
                 elif job.state.is_final:

@@ -8,8 +8,9 @@ from uuid import UUID
 from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 from domain.attempt import Attempt
-from domain.errors import AttemptNotFound, InvalidCursor, LogNotFound
-from domain.log import Line, LogRef, Page, Stream
+from domain.errors import AttemptNotFound, InvalidCursor, LogGone, LogNotFound
+from domain.log import Extent, Line, LogRef, Page, Stream
+from domain.shown_log import ShownLog
 
 MAX_FENCE_DIGITS: Final = 9
 
@@ -50,10 +51,16 @@ def placed(line: Line, fence: int) -> Line:
 
 @dataclass(frozen=True, slots=True)
 class FoundLog:
-    """`complete`: nobody writes it any more."""
+    """`complete`: nobody writes it any more. `was_written`: a log that is not there has been deleted."""
 
     ref: LogRef
     complete: bool
+    was_written: bool = False
+
+    def missing(self) -> None:
+        """What to do where there is none. Raises LogGone unless it may never have been written."""
+        if self.was_written:
+            raise LogGone("This log was deleted: `retention.logs` says how long logs are kept.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +85,41 @@ class FindLog:
 def found_log(attempt: Attempt) -> FoundLog:
     """The log of this attempt."""
     ref = LogRef(job_id=attempt.job_id, fence=attempt.fence)
-    return FoundLog(ref, complete=attempt.finished_at is not None)
+    written = attempt.ending is not None and attempt.ending.exit.log_bytes > 0
+    return FoundLog(ref, complete=attempt.finished_at is not None, was_written=written)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadLogBytes:
-    """The bytes as written. What lies below a size once read never changes."""
+    """The bytes as written. What lies below a size once read never changes, but may be cut."""
 
     logs: LogStore
 
-    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
-        """0 for an attempt that has not written."""
+    async def extent(self, log: FoundLog, stream: Stream | None = None) -> Extent:
+        """Nothing for an attempt that has not written. Raises LogGone."""
         try:
-            return await self.logs.size(ref, stream)
+            return await self.logs.extent(log.ref, stream)
         except LogNotFound:
-            return 0
+            log.missing()
+            return Extent(0, 0, 0)
 
-    async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> int:
+    async def tail(self, log: FoundLog, count: int, stream: Stream | None = None) -> int:
         """The offset at which the last `count` lines begin."""
         try:
-            return (await self.logs.tail(ref, count, stream))[1]
+            return (await self.logs.tail(log.ref, count, stream))[1]
         except LogNotFound:
             return 0
 
-    def __call__(
-        self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
+    async def __call__(
+        self, log: FoundLog, part: ShownLog, span: range, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes [start, stop) in bounded pieces."""
-        return self.logs.read(ref, start, stop, stream)
+        """The bytes of the shown log in this span, in bounded pieces."""
+        for piece in part.pieces(span):
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            async for data in self.logs.read(log.ref, piece.start, piece.stop, stream):
+                yield data
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +129,32 @@ class ReadLogLines:
     logs: LogStore
 
     async def __call__(
-        self, log: FoundLog, after: Position, limit: int, stream: Stream | None = None
+        self,
+        log: FoundLog,
+        after: Position,
+        limit: int,
+        stream: Stream | None = None,
+        contains: str | None = None,
     ) -> Page:
-        """Raises InvalidCursor."""
+        """Raises InvalidCursor, LogGone."""
         fence, cursor = log.ref.fence, after.after(log.ref.fence)
         try:
-            page = await self.logs.lines(log.ref, cursor, limit, stream, final=log.complete)
+            page = await self.logs.lines(
+                log.ref, cursor, limit, stream, final=log.complete, contains=contains
+            )
         except LogNotFound:
+            log.missing()
             return Page(lines=(), cursor=str(Position(fence, cursor)), size=0)
+        return self._placed(page, fence)
+
+    async def tail(self, log: FoundLog, count: int, limit: int, stream: Stream | None = None) -> Page:
+        """The first page of the last `count` lines. Raises LogGone."""
+        try:
+            cursor, _ = await self.logs.tail(log.ref, count, stream)
+        except LogNotFound:
+            cursor = None
+        return await self(log, Position(log.ref.fence, cursor), limit, stream)
+
+    def _placed(self, page: Page, fence: int) -> Page:
         lines = tuple(placed(line, fence) for line in page.lines)
         return replace(page, lines=lines, cursor=str(Position(fence, page.cursor)))

@@ -165,7 +165,7 @@ def _stopped(stop: Stop, timeout_seconds: float, resources: Resources) -> tuple[
         case Stop.MEMORY:
             return Outcome.FAILED, "out_of_memory", _over(f"{resources.memory_bytes} bytes of memory")
         case Stop.CPU:
-            return Outcome.FAILED, "cpu_limit", _over(f"{resources.cpu_seconds:g} s of processor time")
+            return Outcome.FAILED, "cpu_limit", _over(f"{resources.cpu_seconds or 0:g} s of processor time")
         case Stop.PROCESSES:
             return (
                 Outcome.FAILED,

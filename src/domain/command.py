@@ -84,7 +84,9 @@ def mask_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
     """What must not stand in a log: the values that `mask_secrets` masks."""
-    return tuple({value for name, value in environment.items() if value and _SECRET_NAME.fullmatch(name.upper())})
+    return tuple(
+        {value for name, value in environment.items() if value and _SECRET_NAME.fullmatch(name.upper())}
+    )
 
 
 def _parameter_faults(name: str, value: Parameter) -> Iterator[Place]:

@@ -105,6 +105,13 @@ class LogNotFound(NotFound):
     title = "No log"
 
 
+class LogGone(NotFound):
+    """The attempt wrote a log, and retention has deleted it (`retention.logs`)."""
+
+    code = "log-gone"
+    title = "The log is gone"
+
+
 class QueueNotFound(NotFound):
     """No queue has this name. A queue exists from the first job that names it."""
 
@@ -194,6 +201,20 @@ class DatabaseUnavailable(Unavailable):
 
     code = "database-unavailable"
     title = "The database does not answer"
+
+
+class DiskNearlyFull(Unavailable):
+    """Less disk is free than `retention.disk_floor` demands: no attempt is started until there is room."""
+
+    code = "disk-nearly-full"
+    title = "The disk is nearly full"
+
+
+class DiskUnavailable(Unavailable):
+    """The disk that holds the logs does not answer, so no attempt is started."""
+
+    code = "disk-unavailable"
+    title = "The disk does not answer"
 
 
 class WrongSetting(Invalid):

@@ -75,12 +75,14 @@ def cut_note(count: int) -> str:
 class Page:
     """Lines in order, and the point to go on from, also where there were none.
 
-    `size` is the log's size in bytes up to which this page was read.
+    `size` is the log's size in bytes up to which this page was read. `more`: the page ended before it,
+    being full or having searched enough.
     """
 
     lines: tuple[Line, ...]
     cursor: str
     size: int
+    more: bool = False
 
 
 def shown(text: str) -> str:

@@ -60,10 +60,17 @@ def decoded(data: bytes, *, ends: bool) -> tuple[str, int]:
     return text, len(data) - len(decoder.getstate()[0])
 
 
+def _last_state_of(text: str) -> str:
+    """A progress bar writes CR and the next state: a terminal shows what follows the last CR."""
+    return text.removesuffix("\r").rpartition("\r")[2] if "\r" in text else text
+
+
 class PageFiller:
     """Fills one page with the lines that it is given, until it is full."""
 
-    def __init__(self, after: LogCursor, limit: int, text: ReadText) -> None:
+    def __init__(
+        self, after: LogCursor, limit: int, text: ReadText = lambda _stream, _start, _stop: b""
+    ) -> None:
         self.cursor = after
         """The point to go on from."""
         self.lines: list[Line] = []
@@ -107,15 +114,16 @@ class PageFiller:
         self.cursor = LogCursor(offset=behind)
         self._append(note, number, SYSTEM, at_us, partial=False)
 
-    def page(self, size: int) -> Page:
-        return Page(lines=tuple(self.lines), cursor=str(self.cursor), size=size)
+    def page(self, size: int, *, more: bool | None = None) -> Page:
+        more = self.full if more is None else more
+        return Page(lines=tuple(self.lines), cursor=str(self.cursor), size=size, more=more)
 
     def _add(self, span: LineSpan, skip: int, within: LogCursor, behind: LogCursor) -> None:
         """The line's pieces after its first `skip` bytes; `within` is the cursor inside of it."""
         if span.start + skip > span.stop:
             raise unknown_cursor()
         at = max(span.start + skip, self._floor[span.stream])
-        if not skip:
+        if not skip and span.stop - at > MAX_PIECE_BYTES:
             at = self._last_state(span.stream, at, span.stop)
         while not self.full:
             stop = min(at + MAX_PIECE_BYTES, span.stop)
@@ -128,7 +136,7 @@ class PageFiller:
             self.cursor = behind if ends else inside
             self._room -= used
             self._append(
-                text.removesuffix("\r") if ends else text,
+                _last_state_of(text) if ends else text,
                 span.number,
                 span.stream,
                 span.at_us,
@@ -139,7 +147,7 @@ class PageFiller:
 
     def _last_state(self, stream: int, at: int, stop: int) -> int:
         """Where the last state of a progress bar begins, which is what its terminal would show: behind the
-        last CR that more follows. Looked for in the line's last piece only, so a line costs one piece.
+        last CR that more follows. Looked for in the last piece of a long line only.
         """
         begin = max(at, stop - MAX_PIECE_BYTES)
         found = self._text(stream, begin, stop).removesuffix(b"\r").rfind(b"\r")

@@ -11,7 +11,7 @@ from entrypoints.settings import Settings
 Check = Callable[[], Awaitable[None]]
 
 
-def health_checks(ping: Check, settings: Settings) -> Mapping[str, Check]:
+def health_checks(ping: Check, disk: Check, settings: Settings) -> Mapping[str, Check]:
     """By name; each raises Unavailable with a sentence that names the cure."""
 
     async def logs() -> None:
@@ -20,7 +20,7 @@ def health_checks(ping: Check, settings: Settings) -> Mapping[str, Check]:
     async def scripts() -> None:
         await asyncio.to_thread(_require_directory, settings.scripts.directory, "scripts.directory", os.R_OK)
 
-    return {"database": ping, "logs": logs, "scripts": scripts}
+    return {"database": ping, "disk": disk, "logs": logs, "scripts": scripts}
 
 
 def _require_directory(path: Path, setting: str, mode: int) -> None:

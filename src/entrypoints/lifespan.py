@@ -79,6 +79,8 @@ def _make_directories(settings: Settings) -> None:
     for path in (settings.data.directory, settings.logs_directory):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.scripts.directory.mkdir(parents=True, exist_ok=True)
+    if settings.process.user is not None:
+        settings.data.directory.chmod(0o711)  # its scratch directories lie in it; it may pass, not list
 
 
 async def _database_url(stack: AsyncExitStack, settings: Settings, *, keep: bool) -> str:

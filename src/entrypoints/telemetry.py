@@ -44,18 +44,19 @@ def _rendered(log_format: Literal["console", "json"]) -> list[structlog.typing.P
 
 
 class Outage:
-    """One line when the database goes away and one when it is back, not one for each attempt to reach it."""
+    """One line when a thing goes away and one when it is back, not one for each attempt to reach it."""
 
-    def __init__(self, duty: str) -> None:
+    def __init__(self, duty: str, of: str = "database") -> None:
         self._log = structlog.get_logger().bind(duty=duty)
+        self._of = of
         self._down = False
 
-    def began(self) -> None:
+    def began(self, **facts: object) -> None:
         if not self._down:
-            self._log.warning("database_unavailable")
+            self._log.warning(f"{self._of}_unavailable", **facts)
         self._down = True
 
     def ended(self) -> None:
         if self._down:
-            self._log.info("database_back")
+            self._log.info(f"{self._of}_back")
         self._down = False

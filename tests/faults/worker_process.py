@@ -49,7 +49,10 @@ def worker_process(
         yield process
         if process.poll() is None:
             process.terminate()
-            assert process.wait(60) == 0, (place.directory / f"{name}.log").read_text()[-3000:]
+            assert process.wait(60) == 0
+    except BaseException as error:
+        error.add_note((place.directory / f"{name}.log").read_text()[-3000:])
+        raise
     finally:
         if process.poll() is None:
             process.kill()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from domain.errors import LogNotFound
 from domain.job import submitted_at
-from domain.log import LogRef, Page, Stream
+from domain.log import Extent, LogRef, Page, Stream
 from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller
 
@@ -40,6 +40,9 @@ class MemoryLog:
     def spans(self, stream: int | None) -> list[LineSpan]:
         return [span for span in self.finished if stream in (None, span.stream)]
 
+    def holds(self, span: LineSpan, text: str) -> bool:
+        return text.encode() in self.streams[span.stream][span.start : span.stop]
+
     def unfinished(self, stream: int | None) -> list[tuple[int, LineSpan]]:
         spans = unfinished(self.end, (self.latest[0], self.latest[1], self.latest[2]))
         return [(order, span) for order, span in enumerate(spans) if stream in (None, span.stream)]
@@ -69,17 +72,33 @@ class MemoryLogStore:
         if data := self._log(ref).bytes(_number(stream))[start : max(start, stop)]:
             yield data
 
+    async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
+        size = await self.size(ref, stream)
+        return Extent(size, size, size)
+
     async def lines(
-        self, ref: LogRef, after: str | None, limit: int, stream: Stream | None = None, *, final: bool
+        self,
+        ref: LogRef,
+        after: str | None,
+        limit: int,
+        stream: Stream | None = None,
+        *,
+        final: bool,
+        contains: str | None = None,
     ) -> Page:
         log, number = self._log(ref), _number(stream)
         size = len(log.data)
         cursor = LogCursor.parse(after, size)
         filler = PageFiller(cursor, limit, lambda stream, start, stop: log.streams[stream][start:stop])
         if not filler.full:
-            filler.add_finished(span for span in log.spans(number) if span.end > cursor.offset)
+            filler.add_finished(
+                span
+                for span in log.spans(number)
+                if span.end > cursor.offset and log.holds(span, contains or "")
+            )
         if not filler.full and final:
-            filler.add_unfinished(log.unfinished(number))
+            waiting = log.unfinished(number)
+            filler.add_unfinished((order, span) for order, span in waiting if log.holds(span, contains or ""))
         if not filler.full and filler.cursor.offset < size:
             filler.cursor = LogCursor(offset=size)
         return filler.page(size)

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from application.ports.clock import Clock
@@ -70,6 +70,9 @@ class MemoryProcess:
             stopped=self._stopped,
             usage=Usage(wall_seconds=wall, cpu_seconds=0.0, max_rss_bytes=0),
             containment="memory",
+            limits={
+                name: "none" for name, limit in asdict(self.launch.resources).items() if limit is not None
+            },
         )
 
     def _look(self) -> None:

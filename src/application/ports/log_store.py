@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from domain.log import LogRef, Page, Stream
+from domain.log import Extent, LogRef, Page, Stream
 
 
 class LogStore(Protocol):
@@ -19,13 +19,24 @@ class LogStore(Protocol):
         """Bytes written so far (of one stream). What is below it never changes."""
 
     def read(self, ref: LogRef, start: int, stop: int, stream: Stream | None = None) -> AsyncIterator[bytes]:
-        """The bytes [start, stop) as the program wrote them, in bounded pieces."""
+        """The bytes [start, stop) as the program wrote them, in bounded pieces. Ends early at a cut."""
+
+    async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
+        """Which of the bytes that were written are kept; `size` is the same."""
 
     async def lines(
-        self, ref: LogRef, after: str | None, limit: int, stream: Stream | None = None, *, final: bool
+        self,
+        ref: LogRef,
+        after: str | None,
+        limit: int,
+        stream: Stream | None = None,
+        *,
+        final: bool,
+        contains: str | None = None,
     ) -> Page:
         """At most `limit` whole lines after the cursor. `final`: nobody writes any more, so a last
-        line without a newline is given too. Raises InvalidCursor.
+        line without a newline is given too. `contains`: only lines with this text, in so far as a
+        page had the time to look. Where bytes were cut stands a line that says how many. Raises InvalidCursor.
         """
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:

@@ -49,8 +49,12 @@ def duration(text: str | None, flag: str) -> float | None:
         raise bad_usage(f"{flag} {text}: {error}.") from None
 
 
-def size(text: str | None, flag: str) -> int | None:
-    """`2GiB` in bytes."""
+def resources(memory: str | None, cpu: str | None) -> dict[str, Any]:
+    """`2GiB` and `10m` as limits of the whole tree."""
+    return without_none({"memory_bytes": _size(memory, "--memory"), "cpu_seconds": duration(cpu, "--cpu")})
+
+
+def _size(text: str | None, flag: str) -> int | None:
     if text is None:
         return None
     try:

@@ -102,12 +102,7 @@ def run(
             "labels": request.pairs(label, "--label"),
             "not_before": request.moment(not_before, "--not-before"),
             "concurrency": {"key": concurrency_key} if concurrency_key else None,
-            "resources": request.without_none(
-                {
-                    "memory_bytes": request.size(memory, "--memory"),
-                    "cpu_seconds": request.duration(cpu, "--cpu"),
-                }
-            ),
+            "resources": request.resources(memory, cpu),
         }
     )
     client = Client.here()

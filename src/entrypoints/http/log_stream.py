@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from application.follow_log import LogEnd, LogEvent, Quiet
+from application.follow_log import LogEnd, LogEvent, LogLost, Quiet
 from domain.errors import EtlError
 from domain.log import Line
 from entrypoints.http.closing import closing_of
@@ -62,6 +62,9 @@ def _written(event: LogEvent) -> bytes:
         case Line():
             data = msgspec.json.encode(line_view(event))
             return b"id: %b\nevent: line\ndata: %b\n\n" % (event.cursor.encode(), data)
+        case LogLost(error=error):
+            gone = msgspec.json.encode({"code": error.code, "detail": error.detail})
+            return b"event: gone\ndata: %b\n\n" % gone
         case LogEnd(job=job):
             return b"event: end\ndata: %b\n\n" % msgspec.json.encode(job_view(job))
         case job:

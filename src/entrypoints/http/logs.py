@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgspec
@@ -13,10 +14,11 @@ from msgspec import Meta, Struct
 
 from application.read_log import FoundLog, Position
 from domain.access import Scope
-from domain.errors import AttemptNotFound, DatabaseUnavailable, InvalidCursor, JobNotFound, LogNotFound, Place
+from domain.errors import AttemptNotFound, DatabaseUnavailable, InvalidCursor, JobNotFound, LogGone, Place
 from domain.log import Stream
+from domain.shown_log import ShownLog
 from entrypoints.http.accept import preferred
-from entrypoints.http.conditional import has_already, range_of
+from entrypoints.http.conditional import has_already, is_of_no_version, range_of
 from entrypoints.http.ids import job_id_of
 from entrypoints.http.log_stream import server_sent_events
 from entrypoints.http.operation import Answer, Cases, HttpRequest, operation
@@ -42,10 +44,18 @@ class LogQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     ] = None
     stream: Annotated[StreamName | None, Meta(description="Of one stream only.")] = None
     tail: Annotated[
-        Annotated[int, Meta(ge=0, le=1_000_000)] | None, Meta(description="The last lines (text/plain only).")
+        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
+        Meta(description="The last lines; not with `after` or `contains`."),
     ] = None
     after: Annotated[
         CursorText | None, Meta(description="The lines behind this `cursor` (application/x-ndjson only).")
+    ] = None
+    contains: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=1000)] | None,
+        Meta(
+            description="Only lines with this text (application/x-ndjson only). A page of a large log may"
+            " hold few or none: go on by `X-Next-Cursor` as long as there is a `Link` to the next."
+        ),
     ] = None
     limit: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_LINES)] | None,
@@ -72,7 +82,8 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     query=LogQuery,
     headers={
         "Accept": "`text/plain` for the bytes as written, `application/x-ndjson` for a line each.",
-        "Range": "Bytes, one range.",
+        "Range": "One range, in `bytes` of the answer, or in `written`: bytes as the program wrote them,"
+        " which stay the same when bytes are cut (`logs.max_size`).",
         "If-Range": "The `ETag` that the range is meant for.",
         "If-None-Match": "The `ETag` of what you have: 304 if it is still that.",
     },
@@ -81,7 +92,12 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
             200,
             "The log so far.",
             media=TEXT,
-            headers={"ETag": "Changes when it grows.", "Accept-Ranges": "`bytes`"},
+            headers={
+                "ETag": "Changes when it grows.",
+                "Accept-Ranges": "`bytes, written`",
+                "X-Next-Cursor": "Of lines: the point to go on from.",
+                "Link": "Of lines: the next page, if there is more now.",
+            },
             also={LINES: LineView},
         ),
         Answer(206, "The range.", media=TEXT, headers={"Content-Range": "Which bytes these are."}),
@@ -90,7 +106,7 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     errors=(
         JobNotFound,
         AttemptNotFound,
-        LogNotFound,
+        LogGone,
         InvalidCursor,
         RangeNotSatisfiable,
         NotAcceptable,
@@ -107,24 +123,42 @@ async def read_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cases
     log = await use_cases.find_log(which, query.attempt, fence)
     stream = Stream(query.stream) if query.stream else None
     if form == LINES:
-        return await _lines(use_cases, log, position, query.limit or 1000, stream)
+        return await _lines(use_cases, log, query, stream)
     return await _bytes(request, use_cases, log, query.tail, stream)
 
 
 def _refuse_foreign(query: LogQuery, form: str) -> None:
-    """A parameter that the other form takes would be silently ignored."""
-    foreign = ("tail",) if form == LINES else ("after", "limit")
-    places = [Place(name, f"does not go with {form}") for name in foreign if getattr(query, name) is not None]
+    """A parameter that has no effect would be silently ignored."""
+    if form == TEXT:
+        foreign = {name: f"does not go with {form}" for name in ("after", "limit", "contains")}
+    else:
+        foreign = (
+            {} if query.tail is None else dict.fromkeys(("after", "contains"), "does not go with `tail`")
+        )
+    places = [Place(name, why) for name, why in foreign.items() if getattr(query, name) is not None]
+    if "\n" in (query.contains or ""):
+        places.append(Place("contains", "no line holds a newline"))
     if places:
-        raise WrongParameter("The query does not fit the form.", places)
+        raise WrongParameter("The query does not fit.", places)
 
 
-async def _lines(
-    use_cases: Cases, log: FoundLog, position: Position, limit: int, stream: Stream | None
-) -> Response[Any]:
-    page = await use_cases.read_log_lines(log, position, limit, stream)
+async def _lines(use_cases: Cases, log: FoundLog, query: LogQuery, stream: Stream | None) -> Response[Any]:
+    read, limit = use_cases.read_log_lines, query.limit or 1000
+    if query.tail is not None:
+        page = await read.tail(log, query.tail, min(limit, query.tail), stream)
+    else:
+        page = await read(log, Position.parse(query.after), limit, stream, query.contains)
     body = b"".join(msgspec.json.encode(line_view(line)) + b"\n" for line in page.lines)
-    return Response(body, media_type=LINES, headers={"Vary": "Accept", "Cache-Control": "private, no-cache"})
+    headers = {"Vary": "Accept", "Cache-Control": "private, no-cache", "X-Next-Cursor": page.cursor}
+    if page.more:
+        headers["Link"] = f'<{_next_page(log, query, page.cursor)}>; rel="next"'
+    return Response(body, media_type=LINES, headers=headers)
+
+
+def _next_page(log: FoundLog, query: LogQuery, cursor: str) -> str:
+    """Relative to the log itself. The cursor names the attempt."""
+    left = {"after": cursor, "stream": query.stream, "limit": query.limit, "contains": query.contains}
+    return f"log?{urlencode({name: value for name, value in left.items() if value is not None})}"
 
 
 async def _bytes(
@@ -134,28 +168,50 @@ async def _bytes(
     not in this answer, so the length that was promised holds while the log grows.
     """
     read = use_cases.read_log_bytes
-    size = await read.size(log.ref, stream)
-    begin = 0 if tail is None else min(await read.tail(log.ref, tail, stream), size)
-    etag = f'"{log.ref.fence}-{stream or "all"}-{begin}-{size}"'
+    extent = await read.extent(log, stream)
+    begin = 0 if tail is None else min(await read.tail(log, tail, stream), extent.size)
+    etag = f'"{log.ref.fence}-{stream or "all"}-{begin}-{extent.size}"'
     headers = {
         "ETag": etag,
-        "Accept-Ranges": "bytes",
+        "Accept-Ranges": "bytes, written",
         "Vary": "Accept",
         "Cache-Control": "private, no-cache",
     }
     if has_already(request, etag):
         return Response(b"", status_code=304, headers=headers)
-    length = size - begin
-    part = range_of(request, length, etag)
-    if part is not None and not part:
-        raise RangeNotSatisfiable(length)
-    if part is None:
-        part, status = range(length), 200
-    else:
-        headers["Content-Range"], status = f"bytes {part.start}-{part.stop - 1}/{length}", 206
+    shown, part, content_range = _part_of(request, ShownLog(extent, begin), etag, written=tail is None)
     headers["Content-Length"] = str(len(part))
-    pieces = read(log.ref, begin + part.start, begin + part.stop, stream)
-    return Streaming(pieces, status_code=status, media_type=TEXT, headers=headers)
+    if content_range is not None:
+        headers["Content-Range"] = content_range
+    pieces = read(log, shown, part, stream)
+    return Streaming(pieces, status_code=206 if content_range else 200, media_type=TEXT, headers=headers)
+
+
+def _part_of(
+    request: HttpRequest, shown: ShownLog, etag: str, *, written: bool
+) -> tuple[ShownLog, range, str | None]:
+    """What to send, and its Content-Range. Raises RangeNotSatisfiable.
+
+    `bytes` count what is shown. Where bytes were cut, those behind the cut move with it, so such a range
+    needs an `If-Range`, and is answered with all otherwise. `written` counts what the program wrote.
+    """
+    extent, unit = shown.extent, "bytes"
+    asked = range_of(request, extent.size, etag, "written") if written else None
+    if asked is not None:
+        if not asked:
+            raise RangeNotSatisfiable(extent.size, "written")
+        shown, part, sent = ShownLog.of_written(extent, asked)
+        if not sent:
+            raise RangeNotSatisfiable(extent.size, "written")
+        return shown, part, f"written {sent.start}-{sent.stop - 1}/{extent.size}"
+    found = range_of(request, shown.length, etag, unit)
+    if found is not None and shown.note and found.stop > len(shown.head) and is_of_no_version(request):
+        found = None
+    if found is None:
+        return shown, range(shown.length), None
+    if not found:
+        raise RangeNotSatisfiable(shown.length)
+    return shown, found, f"{unit} {found.start}-{found.stop - 1}/{shown.length}"
 
 
 @operation(
@@ -170,8 +226,8 @@ async def _bytes(
     answers=(
         Answer(
             200,
-            "Events `line` (the id is its cursor), `state` (the job, on a change) and `end` (the job, after"
-            " the last line of a final job). A comment at least every 15 s.",
+            "Events `line` (the id is its cursor), `state` (the job, on a change), `gone` (retention has"
+            " deleted the log of an attempt) and `end` (the job, after the last line of a final job). A comment at least every 15 s.",
             media=EVENTS,
         ),
     ),
@@ -194,7 +250,7 @@ async def stream_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cas
 async def _check(use_cases: Cases, job_id: UUID, position: Position) -> None:
     """Raises InvalidCursor. Where the attempt has gone, the stream goes on with the next."""
     if position.cursor is not None:
-        with suppress(AttemptNotFound):
+        with suppress(AttemptNotFound, LogGone):
             log = await use_cases.find_log(job_id, None, position.fence)
             await use_cases.read_log_lines(log, position, 1)
 

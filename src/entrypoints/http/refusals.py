@@ -110,9 +110,9 @@ class RangeNotSatisfiable(EtlError):  # noqa: N818 - as above
     code = "range-not-satisfiable"
     title = "No such range"
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, unit: str = "bytes") -> None:
         super().__init__(f"The log holds {length} bytes.")
-        self.headers = {"Content-Range": f"bytes */{length}"}
+        self.headers = {"Content-Range": f"{unit} */{length}"}
 
 
 class InternalError(EtlError):

@@ -72,15 +72,22 @@ class Process(Struct, frozen=True, kw_only=True):
         "LANG",
         "TZ",
     )
+    user: Annotated[
+        Name | None, Meta(description="whom programs run as, if not as the worker; root only")
+    ] = None
 
 
 class Logs(Struct, frozen=True, kw_only=True):
     directory: Annotated[Path | None, Meta(description="unset: `logs` in data.directory")] = None
+    max_size: Annotated[
+        Bytes, Meta(description="of an attempt; past it the head and the latest tail are kept")
+    ] = 2**30
 
 
 class Retention(Struct, frozen=True, kw_only=True):
     jobs: Annotated[Seconds, Meta(description="how long final jobs are kept")] = 90 * 86400.0
     logs: Annotated[Seconds, Meta(description="how long logs are kept")] = 30 * 86400.0
+    disk_floor: Annotated[Bytes, Meta(description="below this much free disk no attempt is started")] = 2**30
 
 
 class Http(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Not
 from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
 from application.run_attempt import RunAttempt
-from domain.errors import DatabaseUnavailable
+from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable
 from domain.job import Job
 from entrypoints.telemetry import Outage
 from entrypoints.worker.attempts import AttemptTasks, claim_of
@@ -110,16 +110,21 @@ class WorkerLoop:
     # -- the loops -----------------------------------------------------------------------------------
 
     async def _claim(self) -> None:
-        outage = Outage("claim")
+        outage, full = Outage("claim"), Outage("claim", of="disk")
         while not self._draining.is_set():
             self._held.wake.clear()
             try:
                 jobs = await self._parts.claim()
-                outage.ended()
             except DatabaseUnavailable:
                 outage.began()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except (DiskNearlyFull, DiskUnavailable) as error:
+                full.began(detail=error.detail)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            outage.ended()
+            full.ended()
             for job in jobs:
                 self._attempts.run(job)
             if not jobs:
