@@ -43,7 +43,9 @@ def together(contender: Contender, url: str, workers: int) -> float:
         process.join()
     seconds = time.monotonic() - began
     if any(codes := [process.exitcode for process in processes]):
-        raise SystemExit(f"{contender.name}: a worker failed (exit statuses {codes}); its traceback stands above")
+        raise SystemExit(
+            f"{contender.name}: a worker failed (exit statuses {codes}); its traceback stands above"
+        )
     return seconds
 
 

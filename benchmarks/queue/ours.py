@@ -22,6 +22,8 @@ from domain.worker import LeaseTerms, Worker
 
 DONE = judge(Exit(exit_code=0, usage=Usage(wall_seconds=0.1, cpu_seconds=0.1, max_rss_bytes=1)), 60)
 SUBMIT_BATCH = 1000
+UNDER_WAY = 2
+"""Batches that are run and reported at once. The peers put no bound on it."""
 
 
 def noop(key: ConcurrencyLimit | None = None) -> Job:
@@ -73,7 +75,7 @@ class Ours:
 
     def burn(self, url: str, worker: int) -> Burn:
         async def run(ready: Callable[[], object]) -> None:
-            database, chance = Database(url, pool_size=2), SystemChance()
+            database, chance = Database(url, pool_size=1 + UNDER_WAY), SystemChance()
             queue, session_id = PostgresJobQueue(database, chance), chance.new_id()
             us = Worker(id=session_id, host="benchmark", pid=worker, version="0", slots=self.batch)
             await PostgresWorkerRegistry(database).join(us, LeaseTerms(seconds=3600))
@@ -84,14 +86,14 @@ class Ours:
         return run
 
     async def _until_empty(self, queue: PostgresJobQueue, session_id: UUID) -> None:
-        """The next claim is under way while the last one is reported, as in a worker with slots."""
-        reporting: asyncio.Task[None] | None = None
+        """The next claim is under way while the last ones are reported, as in a worker with slots."""
+        free, reporting = asyncio.Semaphore(UNDER_WAY), set[asyncio.Task[None]]()
         while jobs := await queue.claim(session_id, self.batch):
-            if reporting is not None:
-                await reporting
-            reporting = asyncio.create_task(self._run(queue, jobs))
-        if reporting is not None:
-            await reporting
+            task = asyncio.create_task(self._run(queue, jobs))
+            reporting.add(task)
+            task.add_done_callback(lambda _: free.release())
+            await free.acquire()
+        await asyncio.gather(*reporting)
 
     async def _run(self, queue: PostgresJobQueue, jobs: Sequence[Job]) -> None:
         if self.starts:

@@ -67,7 +67,6 @@ class PgQueuer:
                 dequeue_timeout=timedelta(seconds=1),
                 batch_size=self.batch,
                 mode=QueueExecutionMode.drain,
-                
             )
             await connection.close()
 

@@ -108,7 +108,7 @@ class FollowLog:
             for line in page.lines:
                 yield line
             position = Position.parse(page.cursor)
-            if page.lines:
+            if page.more:
                 continue
             if log.complete:
                 return

@@ -43,7 +43,7 @@ RECORD_BYTES = _LAYOUT.size
 
 
 def part_name(log: str, offset: int) -> str:
-    """The file of a part of `<name>.log` behind its head: it begins with byte `offset` of what was written."""
+    """The file of the part of `<name>.log` that begins with byte `offset` of what was written."""
     return f"{log.removesuffix('.log')}.{offset:016x}.log"
 
 

@@ -4,13 +4,9 @@ Constructors never connect: the lifespan opens and closes. Each port's provider 
 mypy proves that the adapter fits. Tests swap a part by constructor: `Container(queue=…)`.
 """
 
-import os
-import socket
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import structlog
 from dependency_injector.containers import DeclarativeContainer
@@ -65,15 +61,13 @@ from application.rescue_lost import RescueLost
 from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
-from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
-from domain.worker import Worker
+from application.submit_jobs import SubmitBatch, SubmitJobs
+from entrypoints.from_settings import http_config, passed_environment, submit_rules, this_worker
 from entrypoints.health import health_checks
 from entrypoints.http.app import create_app
-from entrypoints.http.config import HttpConfig
 from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import UseCases
-from entrypoints.settings import Settings, is_loopback
-from entrypoints.version import VERSION
+from entrypoints.settings import Settings
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
 
@@ -117,42 +111,6 @@ def run_directory(settings: Settings) -> Path:
     may lie in a directory that several machines share.
     """
     return settings.data.directory / "run"
-
-
-def submit_rules(settings: Settings) -> SubmitRules:
-    return SubmitRules(
-        timeout_seconds=settings.process.timeout,
-        stop_grace_seconds=settings.process.stop_grace,
-        allow_commands=settings.scripts.allow_commands,
-    )
-
-
-def http_config(settings: Settings) -> HttpConfig:
-    return HttpConfig(
-        auth=settings.http.auth,
-        max_body=settings.http.max_body,
-        cors_origins=settings.http.cors_origins,
-        open_metrics=is_loopback(settings.http.host),
-        version=VERSION,
-    )
-
-
-def this_worker(settings: Settings) -> Worker:
-    """Its id is that of no session: every session begins with a new one."""
-    return Worker(
-        id=UUID(int=0),
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        version=VERSION,
-        slots=settings.worker.slots,
-        queues=settings.worker.queues,
-        labels=settings.worker.labels,
-    )
-
-
-def passed_environment(settings: Settings) -> Mapping[str, str]:
-    """What of this process's environment reaches a script: the configured names, and nothing else."""
-    return {name: os.environ[name] for name in settings.process.environment if name in os.environ}
 
 
 class Container(DeclarativeContainer):

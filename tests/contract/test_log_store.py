@@ -15,7 +15,7 @@ from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.memory.log_store import MemoryLogStore
 from application.ports.log_store import LogStore
 from domain.errors import InvalidCursor, LogNotFound
-from domain.log import MAX_PIECE_BYTES, Line, LogRef, Stream
+from domain.log import MAX_PIECE_BYTES, Extent, Line, LogRef, Stream
 from tests.builders import CHANCE
 from tests.log_writer import LogWriter
 
@@ -416,3 +416,36 @@ async def test_a_reader_is_told_when_its_log_is_pruned(logs: Logs) -> None:
     await logs.store.prune(logs.ref.job_id)
     with pytest.raises(LogNotFound):
         await logs.store.lines(logs.ref, page.cursor, 1, final=True)
+
+
+# -- search, and lines as a terminal shows them ------------------------------------------------------
+
+
+async def test_a_search_gives_only_lines_with_the_text(logs: Logs) -> None:
+    await logs.write((OUT, b"one\ntwo\nthr"), (ERR, b"no\n"), (OUT, b"ee\nlast one"))
+
+    async def found(text: str, *, final: bool = True) -> list[tuple[int, str]]:
+        page = await logs.store.lines(logs.ref, None, 100, final=final, contains=text)
+        return [(line.number, line.text) for line in page.lines]
+
+    assert await found("one") == [(1, "one"), (5, "last one")]
+    assert await found("one", final=False) == [(1, "one")]
+    assert await found("three") == [(4, "three")]
+    assert await found("One") == []
+
+
+async def test_a_progress_bar_is_its_last_state(logs: Logs) -> None:
+    await logs.write((OUT, b"10 %\r50 %\r100 %\nwindows\r\n"), (OUT, b"1\r2\r"))
+    assert await logs.texts(final=True) == ["100 %", "windows", "2"]
+
+
+async def test_a_progress_bar_of_many_states_is_one_line(logs: Logs) -> None:
+    await logs.write((OUT, b"".join(b"%d %%\r" % n for n in range(50_000)) + b"\n"))
+    lines = await logs.lines()
+    assert [(line.text, line.partial) for line in lines] == [("49999 %", False)]
+
+
+async def test_an_uncut_log_is_kept_as_a_whole(logs: Logs) -> None:
+    await logs.write((OUT, b"ab"), (ERR, b"c"))
+    assert await logs.store.extent(logs.ref) == Extent(3, 3, 3)
+    assert await logs.store.extent(logs.ref, ERR) == Extent(1, 1, 1)

@@ -18,6 +18,7 @@ from adapters.system.clock import SystemClock
 from application.ports.process_runner import Launch, ProcessRunner
 from domain.attempt import Exit, Outcome, Stop, judge
 from domain.log import LogRef
+from domain.resources import Resources
 
 CLOCK = SystemClock()
 READY = "ready"
@@ -193,6 +194,16 @@ async def test_nothing_is_started_past_the_deadline(world: World, runner: Proces
     exit_ = await (await runner.start(world.launch("succeed", deadline=CLOCK.elapsed() - 1))).wait()
     assert exit_.lost is not None
     assert "before the program could be started" in exit_.lost
+
+
+async def test_the_record_names_each_limit_and_how_it_was_enforced(
+    world: World, runner: ProcessRunner
+) -> None:
+    limited = world.launch("succeed", resources=Resources(memory_bytes=2**30, open_files=100))
+    process = await runner.start(limited)
+    exit_ = await process.wait()
+    assert set(exit_.limits) == {"memory_bytes", "open_files"}
+    assert set(exit_.limits.values()) <= {"polled", "rlimit", "none"}
 
 
 async def test_the_next_life_adopts_what_runs_and_what_ended(world: World) -> None:

@@ -1,27 +1,41 @@
-"""One log as it stands at one moment. Every call blocks on the disk, and holds a few 64 KiB at most."""
+"""The bytes of a log that follow each other without a gap, as they stand at one moment.
+
+Every call blocks on the disk, and holds a few 64 KiB at most.
+"""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-from adapters.filesystem.log_files import OpenFile
+from adapters.filesystem.log_files import JoinedFiles, LogAndIndex
+from adapters.filesystem.log_search import PIECE_BYTES, Search
 from adapters.filesystem.run_index import RunIndex
-from domain.log import Page
-from domain.log_index import LineSpan, Record, completed, unfinished
+from domain.log_index import RECORD_BYTES, LineSpan, Record, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller
 
 _BLOCK: Final = 64 * 1024
 
 
 class IndexedLog:
-    """Raises LogNotFound on opening."""
+    """The bytes [start, size) of what was written; offsets and numbers count all of it."""
 
-    def __init__(self, path: Path) -> None:
-        # The log before its index: a record comes before its bytes, so none that is needed is missed.
-        self._log = OpenFile.log(path)
-        self.size = self._log.size
-        self._index = RunIndex(OpenFile.index(path.with_suffix(".idx")), self.size, self._log.changed_us)
+    def __init__(self, *files: LogAndIndex, start: int = 0) -> None:
+        self._log = JoinedFiles(start, [file.log for file in files])
+        self.start, self.size = start, self._log.size
+        records = JoinedFiles(0, [file.index for file in files if file.index], RECORD_BYTES)
+        self.changed_us = files[-1].log.changed_us
+        self._index = RunIndex(records, start, self.size, self.changed_us)
         self._window = (0, 0, b"")
+
+    @property
+    def beginning(self) -> Record:
+        return self._index.beginning
+
+    @property
+    def end(self) -> Record:
+        return self._point(self._index.last, self.size)
+
+    def start_of(self, stream: int | None) -> int:
+        return self.start if stream is None else self.beginning.totals[stream]
 
     def size_of(self, stream: int | None) -> int:
         if stream is None:
@@ -36,38 +50,60 @@ class IndexedLog:
             return self._log.bytes(start, stop)
         return self._bytes_of(stream, start, stop)
 
-    def page(self, after: str | None, limit: int, stream: int | None, *, final: bool) -> Page:
-        cursor = LogCursor.parse(after, self.size)
-        filler = PageFiller(cursor, limit, self._bytes_of)
+    def fill(
+        self,
+        filler: PageFiller,
+        limit: int,
+        stream: int | None,
+        *,
+        final: bool,
+        search: Search | None = None,
+    ) -> None:
+        """With the lines from the filler's cursor on."""
+        filler.read_from(self._bytes_of, self.beginning.totals)
+        cursor = filler.cursor
         if not filler.full:
-            filler.add_finished(self._finished(cursor.offset, stream, limit))
+            spans = self._finished(cursor, stream, limit, search)
+            filler.add_finished(spans)
+        if search is not None and search.stopped_at is not None:
+            if not filler.full:
+                filler.cursor = LogCursor(offset=search.stopped_at)
+            return
         if not filler.full and final:
-            filler.add_unfinished(self._unfinished(stream))
+            waiting = self.unfinished(stream)
+            if search is not None:
+                waiting = [(order, span) for order, span in waiting if self._is_found(search, span)]
+            filler.add_unfinished(waiting)
         if not filler.full and filler.cursor.offset < self.size:
             filler.cursor = LogCursor(offset=self.size)
-        return filler.page(self.size)
 
-    def tail(self, count: int, stream: int | None) -> tuple[LogCursor, int]:
-        """Where the last `count` lines begin; a line without newline counts. The offset is among the
-        bytes of the stream if one is given.
+    def tail(self, count: int, stream: int | None) -> tuple[LogCursor, int, int]:
+        """Where the last `count` lines begin, and how many of them are not here; a line without newline
+        counts. The offset is among the bytes of the stream if one is given.
         """
-        waiting = self._unfinished(stream)
+        waiting = self.unfinished(stream)
         if count > len(waiting):
             finished = count - len(waiting)
             return self._last(finished) if stream is None else self._last_of(stream, finished)
         kept = waiting[len(waiting) - count :]
         if not kept:
-            return LogCursor(offset=self.size, told=len(self._unfinished(None))), self.size_of(stream)
+            return LogCursor(offset=self.size, told=len(self.unfinished(None))), self.size_of(stream), 0
         order, span = kept[0]
-        begins = self._last(0)[1] if stream is None else span.start
-        return LogCursor(offset=self.size, told=order), begins
+        begins = self._last(0)[1] if stream is None else max(span.start, self.start_of(stream))
+        return LogCursor(offset=self.size, told=order), begins, 0
 
     # -- lines forwards --------------------------------------------------------------------------
 
-    def _finished(self, offset: int, stream: int | None, limit: int) -> Iterator[LineSpan]:
-        """The lines that end at or after `offset`; at least `limit` of them, if there are so many."""
-        number = self._index.holding(offset)
-        point = self._point(number, offset)
+    def _finished(
+        self, cursor: LogCursor, stream: int | None, limit: int, search: Search | None
+    ) -> Iterator[LineSpan]:
+        """The lines that end at or after the cursor; at least `limit` of them, if there are so many."""
+        number = self._index.holding(cursor.offset)
+        point = self._point(number, cursor.offset)
+        if search is not None:
+            search.begin(point, self._bytes_of, told=cursor.skip > 0)
+            yield from self._found(search, point, number, stream)
+            return
         while True:
             if stream is None or point.stream == stream:
                 yield from self._finished_in(point, self._index.end(number), limit)
@@ -85,6 +121,28 @@ class IndexedLog:
             yield from completed(point, data, limit)
             point = point.advanced(data)
 
+    def _found(self, search: Search, point: Record, number: int, stream: int | None) -> Iterator[LineSpan]:
+        """All lines with a text, or those before the search had read enough."""
+        while True:
+            stop = self._index.end(number)
+            while point.offset < stop and stream in (None, point.stream):
+                data = self._log.bytes(point.offset, min(point.offset + PIECE_BYTES, stop))
+                if not data:
+                    return
+                self._window = (point.stream, point.totals[point.stream], data)
+                yield from search.found(point, data)
+                point = point.advanced(data)
+                if search.has_read(data, point.offset):
+                    return
+            if number >= self._index.last:
+                return
+            number += 1
+            point = self._index.run(number)
+
+    def _is_found(self, search: Search, span: LineSpan) -> bool:
+        start = max(span.start, self.start_of(span.stream))
+        return search.holds(lambda a, b: self._bytes_of(span.stream, a, b), start, span.stop)
+
     def _next_newline(self, low: int, stream: int | None) -> int:
         """The run, from `low` on, with the next newline. What lies between is not read: neither the other
         streams' runs nor the inside of a line of gigabytes.
@@ -95,8 +153,8 @@ class IndexedLog:
         start = self._index.run(low).line_start(stream)
         return self._index.first(low + 1, lambda run: run.line_start(stream) > start) - 1
 
-    def _unfinished(self, stream: int | None) -> list[tuple[int, LineSpan]]:
-        point = self._point(self._index.last, self.size)
+    def unfinished(self, stream: int | None) -> list[tuple[int, LineSpan]]:
+        point = self.end
         spans = unfinished(point, (self._latest(0, point), self._latest(1, point), self._latest(2, point)))
         return [(order, span) for order, span in enumerate(spans) if stream in (None, span.stream)]
 
@@ -116,32 +174,33 @@ class IndexedLog:
 
     # -- lines backwards -------------------------------------------------------------------------
 
-    def _last(self, count: int) -> tuple[LogCursor, int]:
+    def _last(self, count: int) -> tuple[LogCursor, int, int]:
         """The point before the last `count` finished lines."""
-        end = self._point(self._index.last, self.size)
+        end, begin = self.end, self.beginning.lines
         wanted = end.lines - count
-        if wanted <= 0:
-            return LogCursor(), 0
+        if wanted <= begin:
+            return LogCursor(offset=self.start), self.start, begin - wanted
         number = self._index.first(0, lambda run: run.lines >= wanted) - 1
         lines = end.lines if number >= self._index.last else self._index.run(number + 1).lines
         run = self._index.run(number)
         newline, _ = self._newline(run.offset, self._index.end(number), lines - wanted + 1)
         offset = run.offset if newline is None else newline + 1
-        return LogCursor(offset=offset), offset
+        return LogCursor(offset=offset), offset, 0
 
-    def _last_of(self, stream: int, count: int) -> tuple[LogCursor, int]:
+    def _last_of(self, stream: int, count: int) -> tuple[LogCursor, int, int]:
         """The same for one stream: from run to run of it, past the insides of its long lines."""
         wanted = count + 1
-        stop = self._point(self._index.last, self.size).line_start(stream)
-        while stop > 0:
+        first = self.start_of(stream)
+        stop = self.end.line_start(stream)
+        while stop > first:
             run = self._index.run(self._index.holding_byte(stream, stop - 1))
             behind = run.offset - run.totals[stream]
             newline, seen = self._newline(run.offset, behind + stop, wanted)
             if newline is not None:
-                return LogCursor(offset=newline + 1), newline + 1 - behind
+                return LogCursor(offset=newline + 1), newline + 1 - behind, 0
             wanted -= seen
             stop = run.line_start(stream)
-        return LogCursor(), 0
+        return LogCursor(offset=self.start), first, wanted - 1
 
     def _newline(self, start: int, stop: int, wanted: int) -> tuple[int | None, int]:
         """The wanted-th newline of the file from `stop` backwards; else None, and how many there are."""
@@ -169,6 +228,7 @@ class IndexedLog:
         return b"".join(self._pieces(stream, start, stop))
 
     def _pieces(self, stream: int, start: int, stop: int) -> Iterator[bytes]:
+        start = max(start, self.start_of(stream))
         number = self._index.holding_byte(stream, start)
         while start < stop and number <= self._index.last:
             run = self._index.run(number)

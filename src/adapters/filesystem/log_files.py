@@ -138,6 +138,19 @@ class OpenFile:
         return os.pread(self._fd, stop - start, start) if start < stop else b""
 
 
+class LogAndIndex:
+    """One file of a log, and the index of what lies in it."""
+
+    def __init__(self, log: OpenFile, index: OpenFile | None) -> None:
+        self.log, self.index = log, index
+
+    @classmethod
+    def opened(cls, path: Path) -> Self:
+        """The log before its index: a record comes before its bytes, so none that is needed is missed."""
+        log = OpenFile.log(path)
+        return cls(log, OpenFile.index(path.with_suffix(".idx")))
+
+
 class JoinedFiles:
     """Files that follow each other without a gap, read as one. `start` is the offset of the first byte."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from adapters.filesystem.stored_log import size_on_disk
+
 SHORTEST: Final = 0.003
 LONGEST: Final = 0.010
 """Seconds between two looks. inotify would not see what another machine writes (NFS)."""
@@ -109,11 +111,3 @@ def _wake(waiters: list[_Waiter]) -> None:
 def _set_all(events: list[asyncio.Event]) -> None:
     for event in events:
         event.set()
-
-
-def size_on_disk(path: Path) -> int:
-    """-1 where there is no file."""
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return -1

@@ -1,7 +1,7 @@
 """Logs as files, written by supervisors on this machine or on a shared disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
-from adapters.filesystem.indexed_log import IndexedLog
 from adapters.filesystem.log_files import LogPaths
-from adapters.filesystem.log_growth import LogGrowth, size_on_disk
-from domain.log import LogRef, Page, Stream
+from adapters.filesystem.log_notices import LogNotices
+from adapters.filesystem.stored_log import StoredLog, size_on_disk
+from domain.log import Extent, LogRef, Page, Stream
 from domain.log_index import STREAMS
 
-PIECE_BYTES: Final = 256 * 1024
+PIECE_BYTES: Final = 1024 * 1024
 _READERS: Final = 8
 
 _T = TypeVar("_T")
@@ -29,8 +29,9 @@ class FilesystemLogStore:
 
     def __init__(self, directory: Path) -> None:
         self._paths = LogPaths(directory)
-        self._growth = LogGrowth()
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="log-read")
+        self._pages: dict[Hashable, asyncio.Future[Page]] = {}
+        self._notices = LogNotices(self._size_on_disk, self._blocking)
 
     def target(self, ref: LogRef) -> Path:
         self._paths.make_directory(ref)
@@ -52,21 +53,34 @@ class FilesystemLogStore:
             yield data
             start += len(data)
 
+    async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
+        return await self._blocking(lambda: self._open(ref).extent(_number(stream)))
+
     async def lines(
-        self, ref: LogRef, after: str | None, limit: int, stream: Stream | None = None, *, final: bool
+        self,
+        ref: LogRef,
+        after: str | None,
+        limit: int,
+        stream: Stream | None = None,
+        *,
+        final: bool,
+        contains: str | None = None,
     ) -> Page:
         number = _number(stream)
-        return await self._blocking(lambda: self._open(ref).page(after, limit, number, final=final))
+        return await self._shared(
+            (ref, after, limit, stream, final, contains),
+            lambda: self._open(ref).page(after, limit, number, final=final, contains=contains),
+        )
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
         cursor, offset = await self._blocking(lambda: self._open(ref).tail(count, _number(stream)))
         return str(cursor), offset
 
     async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
-        path = self._paths.log(ref)
-        if await self._blocking(lambda: size_on_disk(path)) > past:
-            return True
-        return await self._growth.wait(path, past, seconds)
+        return await self._notices.wait(self._paths.log(ref), past, seconds)
+
+    async def _size_on_disk(self, path: Path) -> int:
+        return await self._blocking(lambda: size_on_disk(path))
 
     async def prune(self, job_id: UUID) -> None:
         await self._blocking(lambda: self._paths.remove(job_id))
@@ -80,8 +94,21 @@ class FilesystemLogStore:
             self._paths.remove(job_id)
         return idle
 
-    def _open(self, ref: LogRef) -> IndexedLog:
-        return IndexedLog(self._paths.log(ref))
+    def _open(self, ref: LogRef) -> StoredLog:
+        return StoredLog(self._paths.log(ref))
+
+    async def _shared(self, asked: Hashable, read: Callable[[], Page]) -> Page:
+        """Who asks for the same while it is being read gets the same: 100 followers of one log, one read."""
+        reading = self._pages.get(asked)
+        if reading is None:
+            reading = self._pages[asked] = asyncio.ensure_future(self._blocking(read))
+            reading.add_done_callback(lambda done: self._read(asked, done))
+        return await asyncio.shield(reading)
+
+    def _read(self, asked: Hashable, done: asyncio.Future[Page]) -> None:
+        del self._pages[asked]
+        if not done.cancelled():
+            done.exception()  # nobody may be left who waits for it
 
     async def _blocking(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)

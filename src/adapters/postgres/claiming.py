@@ -26,7 +26,7 @@ WIDEST: Final = 4096
 FOUND: Final = text(f"""
 WITH RECURSIVE {CANDIDATES.format(session_id=":session_id", window=":window")}
 SELECT found.job_id, found.queue, me.host, me.pid FROM me CROSS JOIN found ORDER BY found.place
-""")
+""")  # noqa: S608 - a constant
 
 LOCK: Final = text(f"""
 SELECT {mapping.JOB}, s.slots, clock_timestamp() AS now

@@ -93,7 +93,7 @@ async def _at_once(engine: AsyncEngine, statement: LiteralString, values: Mappin
         driver = cast("PatientConnection", (await lent.get_raw_connection()).driver_connection)
         await driver.set_autocommit(True)
         try:
-            async with driver.cursor(row_factory=namedtuple_row) as cursor:
+            async with driver.cursor(row_factory=namedtuple_row, binary=True) as cursor:
                 await cursor.execute(statement, values, prepare=True)
                 return await cursor.fetchall()
         finally:

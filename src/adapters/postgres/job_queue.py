@@ -123,12 +123,15 @@ class PostgresJobQueue:
         return await self._counted.read()
 
     async def pause(self, queue: str, by: str) -> Queue:
+        self._counted.forget()
         return await self._database.run(lambda c: queues.pause(c, queue, by))
 
     async def resume(self, queue: str) -> Queue:
+        self._counted.forget()
         return await self._database.run(lambda c: queues.resume(c, queue))
 
     async def set_slots(self, queue: str, slots: int | None) -> Queue:
+        self._counted.forget()
         return await self._database.run(lambda c: queues.set_slots(c, queue, slots))
 
     async def _claim(self, session_id: UUID, limit: int) -> claiming.Claimed:

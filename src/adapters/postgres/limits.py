@@ -66,13 +66,14 @@ WHERE q.job_id = d.job_id
 """)
 _PARK_REST: Final = text("""
 WITH chosen AS MATERIALIZED (
-    SELECT q.job_id, f.scope, CASE WHEN f.scope = 'queue:' || q.queue THEN f.ceiling ELSE q.limit_count END AS n
+    SELECT q.job_id, f.scope,
+        CASE WHEN f.scope = 'queue:' || q.queue THEN f.ceiling ELSE q.limit_count END AS ceiling
     FROM etl.job_queue q JOIN unnest(CAST(:scopes AS text[]), CAST(:ceilings AS int[])) AS f(scope, ceiling)
         ON f.scope = 'queue:' || q.queue OR (f.scope = 'key:' || q.limit_key AND q.limit_count <= f.ceiling)
     WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.session_id IS NULL AND q.parked_on IS NULL
     FOR UPDATE OF q SKIP LOCKED
 )
-UPDATE etl.job_queue q SET state = 'parked', parked_on = c.scope, parked_limit = c.n
+UPDATE etl.job_queue q SET state = 'parked', parked_on = c.scope, parked_limit = c.ceiling
 FROM chosen c WHERE q.job_id = c.job_id
 """)
 _FREE: Final = text("""

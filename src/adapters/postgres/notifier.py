@@ -115,8 +115,9 @@ class PostgresNotifier:
                 if not self._outbox:
                     self._something.clear()
                     await self._something.wait()
-                    await asyncio.sleep(COALESCE_SECONDS)
                 await self._flush(connection)
+                # The first notice goes at once; what comes within this time goes together.
+                await asyncio.sleep(COALESCE_SECONDS)
 
     async def _flush(self, connection: PatientConnection) -> None:
         """What could not be told stays in the outbox: telling twice does no harm."""

@@ -32,7 +32,7 @@ def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> 
     ping = engine.sync_engine.dialect.do_ping
 
     @event.listens_for(engine.sync_engine, "checkin")
-    def note(connection: Any, entry: ConnectionPoolEntry) -> None:
+    def note(_: Any, entry: ConnectionPoolEntry) -> None:
         entry.info[_RETURNED] = time.monotonic()
 
     @event.listens_for(engine.sync_engine, "checkout")

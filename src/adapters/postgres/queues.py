@@ -1,5 +1,7 @@
 """Named queues: their settings, and what is in them."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,8 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import limits, parking
+from adapters.postgres.engine import Database
 from domain.errors import QueueNotFound
 from domain.queue import Queue
+
+EXPENSIVE_SECONDS: Final = 0.1
+REST: Final = 9
+"""How many times longer than it was counted the count is told."""
 
 _READ: Final = text("""
 SELECT s.name, s.slots, s.paused_at, s.paused_by, coalesce(c.waiting, 0) AS waiting,
@@ -46,15 +53,18 @@ class Counted:
         self._turn = asyncio.Lock()
 
     async def read(self) -> Sequence[Queue]:
-        """Whoever asks while it is counted waits for that count, where it is an expensive one."""
-        if time.monotonic() < self._good_until:
+        async with self._turn:
+            if time.monotonic() < self._good_until:
+                return self._found
+            began = time.monotonic()
+            self._found = await self._database.run(read)
+            took = time.monotonic() - began
+            self._good_until = time.monotonic() + REST * took if took > EXPENSIVE_SECONDS else 0.0
             return self._found
-        began = time.monotonic()
-        found = await self._database.run(read)
-        took = time.monotonic() - began
-        if took > EXPENSIVE_SECONDS:
-            self._found, self._good_until = found, time.monotonic() + 9 * took
-        return found
+
+    def forget(self) -> None:
+        """Something was changed in this process, which must be seen."""
+        self._good_until = 0.0
 
 
 async def read(connection: AsyncConnection, name: str | None = None) -> Sequence[Queue]:

@@ -9,9 +9,9 @@ from adapters.postgres.candidates import CANDIDATES
 from adapters.postgres.engine import Database
 from domain.job import Job
 
-WINDOWS: Final = (16, 64, 256)
-"""How many candidates are looked at. A literal in the text, so that one kept plan fits: the planner
-takes an unknown LIMIT for a tenth of the table."""
+WINDOWS: Final = (16, 64, 512)
+"""How many candidates are looked at: what four rivals may hold locked, and more. A literal in the text,
+so that one kept plan fits: the planner takes an unknown LIMIT for a tenth of the table."""
 
 # `held`: see v0002. `limited`: from the first job on that needs a unit, claiming.py has the word: jobs
 # behind it must not pass it by because their claim is quicker.
@@ -64,15 +64,18 @@ STATEMENTS: Final = {window: _statement(window) for window in WINDOWS}
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """`is_all`: a slower claim would find nothing more."""
+    """`is_all`: nothing is left for a slower claim, or nothing that is worth it."""
 
     jobs: tuple[Job, ...]
     is_all: bool
 
 
 async def claim(database: Database, session_id: UUID, limit: int) -> Claimed:
-    window = next((w for w in WINDOWS if w >= 2 * limit + WINDOWS[0] // 2), WINDOWS[-1])
+    window = next((w for w in WINDOWS if w >= 4 * limit + WINDOWS[0] // 2), WINDOWS[-1])
     rows = await database.at_once(STATEMENTS[window], {"session_id": session_id, "wanted": limit})
     jobs = tuple(mapping.job(row).claimed(session_id, row.me) for row in rows if row.id is not None)
-    more = bool(rows) and (rows[0].is_limited or rows[0].candidates >= window)
-    return Claimed(jobs, is_all=len(jobs) == limit or not more)
+    if not rows or len(jobs) == limit:
+        return Claimed(jobs, is_all=True)
+    # Some are enough where rivals hold the rest; a slower claim would only get into their way.
+    crowded = rows[0].candidates >= window and (not jobs or limit > window)
+    return Claimed(jobs, is_all=not (rows[0].is_limited or crowded))

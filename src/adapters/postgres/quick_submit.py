@@ -14,7 +14,8 @@ from adapters.postgres.mapping import document
 from application.ports.job_queue import Idempotency
 from domain.job import Job
 
-# The event is that of events_between(None, job): test_quick_paths.py compares both paths row by row.
+# coalesce(… IN …): see submitting.py. The event is that of events_between(None, job):
+# test_quick_paths.py compares both paths row by row.
 _SUBMIT: Final = """
 WITH asked AS MATERIALIZED (
     INSERT INTO etl.idempotency (owner, key, digest, job_ids)
@@ -37,13 +38,14 @@ WITH asked AS MATERIALIZED (
     FROM d ON CONFLICT (id) DO NOTHING RETURNING id
 ), told AS (
     INSERT INTO etl.event (job_id, at, kind, actor, attempt)
-    SELECT d.id, d.submitted_at, 'submitted', d.submitted_by, 0 FROM d JOIN new ON new.id = d.id
+    SELECT d.id, d.submitted_at, 'submitted', d.submitted_by, 0
+    FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 )
 INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
     attempt_started, submitted_at, not_before, expires_at)
 SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
     'queued', 0, d.max_attempts, 0, false, d.submitted_at, d.not_before, d.expires_at
-FROM d JOIN new ON new.id = d.id
+FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 RETURNING 1
 """
 _NO_KEY: Final = {"owner": None, "key": None, "digest": None, "job_ids": None}

@@ -30,6 +30,7 @@ WHERE NOT EXISTS (SELECT FROM etl.queue s WHERE s.name = d.n)
 ORDER BY n ON CONFLICT DO NOTHING
 """)
 
+# coalesce: said plainly it would be a join, and of two documents without an index, see connecting.py.
 # A job whose id is already there came with an earlier try of this very call, whose answer was lost.
 _INSERT: Final = text("""
 WITH d AS (SELECT * FROM unnest(
@@ -50,7 +51,7 @@ INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_
 SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
     'queued', 0, d.max_attempts, 0, false, d.submitted_at, d.not_before, d.expires_at, d.limit_key,
     d.limit_count
-FROM d JOIN new ON new.id = d.id
+FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 RETURNING job_id
 """)
 _NAMES: Final = (

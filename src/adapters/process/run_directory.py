@@ -6,11 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from adapters.process.means import Means
 from adapters.process.supervisor import launch as specification
+from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.scratch import remove as remove_tree
 from application.ports.process_runner import Launch
 from domain.attempt import Exit, Stop, Usage
@@ -66,14 +69,15 @@ class RunDirectory:
 
     # -- one attempt ---------------------------------------------------------------------------------
 
-    def prepare(self, launch: Launch) -> int:
+    def prepare(self, launch: Launch, means: Means) -> int:
         """Makes the attempt's directory; the descriptor of what its supervisor is to do."""
         directory = self.of(launch.ref)
         directory.mkdir(mode=0o700)
-        record = {"boot_id": _boot_id(), "log": str(launch.log)}
+        group = means.group_of(name_of(launch.ref))
+        record = {"boot_id": _boot_id(), "log": str(launch.log), "group": group}
         _write_private(directory / _RECORD, json.dumps(record).encode())
         descriptor = _unnamed_file()
-        specification.write(self._specification(launch), descriptor)
+        specification.write(self._specification(launch, means), descriptor)
         return descriptor
 
     def of(self, ref: LogRef) -> Path:
@@ -99,6 +103,11 @@ class RunDirectory:
         else:
             why = UNSUPERVISED if self.control_of(ref).exists() else NEVER_STARTED
         return Exit(lost=why, processes_left=processes_left, log_bytes=_size(record.get("log")))
+
+    def clear_group(self, ref: LogRef) -> int:
+        """Kills what its control group still holds, whoever has died above it; how many are left."""
+        group = self._record(ref).get("group")
+        return Group(group).clear() if group else 0
 
     def remove_scratch(self, ref: LogRef) -> None:
         _remove(self.scratch_of(ref))
@@ -138,20 +147,23 @@ class RunDirectory:
         """Not of another start of the machine, where it was not written before that stopped."""
         return _read(self.of(ref) / _RECORD) or {"boot_id": _boot_id()}
 
-    def _specification(self, launch: Launch) -> specification.Launch:
+    def _specification(self, launch: Launch, means: Means) -> specification.Launch:
         return specification.Launch(
             job_id=str(launch.ref.job_id),
             fence=launch.ref.fence,
             attempt_directory=str(self.of(launch.ref)),
             work_directory=str(self.scratch_of(launch.ref)),
             argv=list(launch.argv),
-            environment=dict(launch.environment),
+            environment=means.environment(dict(launch.environment)),
             directory=str(launch.directory),
             log=str(launch.log),
             index_file=str(launch.log.with_suffix(".idx")),
             timeout_ns=int(launch.timeout_seconds * 1e9),
             grace_ns=int(launch.stop_grace_seconds * 1e9),
             deadline_ns=int(launch.deadline * 1e9),
+            limits=asdict(launch.resources),
+            group=means.group_of(name_of(launch.ref)),
+            user=means.user,
             log_max_bytes=launch.log_max_bytes,
             secrets=list(launch.secrets),
         )

@@ -8,11 +8,13 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from adapters.process.means import Means, means_of
 from adapters.process.orphans import stop_orphans
 from adapters.process.run_directory import RunDirectory, name_of
 from adapters.process.running import SupervisedProcess
 from adapters.process.seats import Seat, abandoned, first_free
 from adapters.process.supervisor import kernel
+from adapters.process.supervisor.group import V1, V2
 from adapters.process.supervisor.start_errors import of_the_machine
 from adapters.process.zygote_link import ZygoteLink
 from application.ports.process_runner import Launch
@@ -24,11 +26,17 @@ class SupervisedProcessRunner:
     """ProcessRunner. Several workers may share `run_directory`: each takes a seat in it (seats.py).
 
     `open` makes this process undumpable, because a program of the same user could otherwise read the
-    worker's secrets from /proc.
+    worker's secrets from /proc. `user`: whom programs run as, for a worker of root. `groups`: the
+    kinds of control groups to try.
     """
 
-    def __init__(self, run_directory: Path) -> None:
+    def __init__(
+        self, run_directory: Path, user: str | None = None, groups: tuple[str, ...] = (V2, V1)
+    ) -> None:
         self._given = run_directory
+        self._user = user
+        self._kinds = groups
+        self._means = Means()
         self._zygote: ZygoteLink | None = None
         self._seats: list[Seat] = []
         self._processes: dict[LogRef, SupervisedProcess] = {}
@@ -39,6 +47,7 @@ class SupervisedProcessRunner:
         kernel.set_dumpable(dumpable=False)
         own = await first_free(self._given)
         self._seats.append(own)
+        self._means = await asyncio.to_thread(means_of, own.directory.root, self._user, self._kinds)
         self._zygote = ZygoteLink(own.lock, own.directory.errors)
         self._zygote.start()
 
@@ -49,6 +58,9 @@ class SupervisedProcessRunner:
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
+        if self._means.groups is not None:
+            with suppress(OSError):  # what still runs is in one of the groups in it
+                self._means.groups.rmdir()
         while self._seats:
             self._seats.pop().leave()
 
@@ -88,7 +100,7 @@ class SupervisedProcessRunner:
         return process
 
     async def _start(self, directory: RunDirectory, process: SupervisedProcess, launch: Launch) -> None:
-        specification = await asyncio.to_thread(directory.prepare, launch)
+        specification = await asyncio.to_thread(directory.prepare, launch, self._means)
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -113,7 +125,8 @@ class SupervisedProcessRunner:
     async def _bury(self, directory: RunDirectory, ref: LogRef) -> Exit:
         """Its supervisor is dead: first the zygote kills what fell to it, then the tag finds the rest."""
         await self._open_zygote().settled(name_of(ref))
-        left = await asyncio.to_thread(stop_orphans, directory.work, name_of(ref).__eq__)
+        left = await asyncio.to_thread(directory.clear_group, ref)
+        left += await asyncio.to_thread(stop_orphans, directory.work, name_of(ref).__eq__)
         await asyncio.to_thread(directory.remove_scratch, ref)
         return directory.result(ref) or directory.lost(ref, left)
 
@@ -128,6 +141,9 @@ class SupervisedProcessRunner:
         refs = [ref for ref in directory.attempts() if ref not in self._processes]
         found = [(ref, _connect(directory, ref)) for ref in refs]
         dead = {name_of(ref) for ref, control in found if control is None}
+        for ref, control in found:
+            if control is None:
+                directory.clear_group(ref)
         stop_orphans(directory.work, lambda name: name in dead or not (directory.root / name).exists())
         return found
 

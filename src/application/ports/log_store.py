@@ -36,7 +36,8 @@ class LogStore(Protocol):
     ) -> Page:
         """At most `limit` whole lines after the cursor. `final`: nobody writes any more, so a last
         line without a newline is given too. `contains`: only lines with this text, in so far as a
-        page had the time to look. Where bytes were cut stands a line that says how many. Raises InvalidCursor.
+        page had the time to look. Where bytes were cut stands a line that says how many.
+        Raises InvalidCursor.
         """
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:

@@ -8,7 +8,8 @@ def openapi() -> None:
     # The routes cost a second to import, and nothing of them is opened: no database is asked.
     import msgspec  # noqa: PLC0415 - as above
 
-    from entrypoints.container import Container, http_config  # noqa: PLC0415 - as above
+    from entrypoints.container import Container  # noqa: PLC0415 - as above
+    from entrypoints.from_settings import http_config  # noqa: PLC0415 - as above
     from entrypoints.http.app import routes_of  # noqa: PLC0415 - as above
     from entrypoints.http.openapi import document_of  # noqa: PLC0415 - as above
 

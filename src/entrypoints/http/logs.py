@@ -130,7 +130,7 @@ async def read_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cases
 def _refuse_foreign(query: LogQuery, form: str) -> None:
     """A parameter that has no effect would be silently ignored."""
     if form == TEXT:
-        foreign = {name: f"does not go with {form}" for name in ("after", "limit", "contains")}
+        foreign = dict.fromkeys(("after", "limit", "contains"), f"does not go with {form}")
     else:
         foreign = (
             {} if query.tail is None else dict.fromkeys(("after", "contains"), "does not go with `tail`")
@@ -151,11 +151,11 @@ async def _lines(use_cases: Cases, log: FoundLog, query: LogQuery, stream: Strea
     body = b"".join(msgspec.json.encode(line_view(line)) + b"\n" for line in page.lines)
     headers = {"Vary": "Accept", "Cache-Control": "private, no-cache", "X-Next-Cursor": page.cursor}
     if page.more:
-        headers["Link"] = f'<{_next_page(log, query, page.cursor)}>; rel="next"'
+        headers["Link"] = f'<{_next_page(query, page.cursor)}>; rel="next"'
     return Response(body, media_type=LINES, headers=headers)
 
 
-def _next_page(log: FoundLog, query: LogQuery, cursor: str) -> str:
+def _next_page(query: LogQuery, cursor: str) -> str:
     """Relative to the log itself. The cursor names the attempt."""
     left = {"after": cursor, "stream": query.stream, "limit": query.limit, "contains": query.contains}
     return f"log?{urlencode({name: value for name, value in left.items() if value is not None})}"
@@ -227,7 +227,8 @@ def _part_of(
         Answer(
             200,
             "Events `line` (the id is its cursor), `state` (the job, on a change), `gone` (retention has"
-            " deleted the log of an attempt) and `end` (the job, after the last line of a final job). A comment at least every 15 s.",
+            " deleted the log of an attempt) and `end` (the job, after the last line of a"
+            " final job). A comment at least every 15 s.",
             media=EVENTS,
         ),
     ),

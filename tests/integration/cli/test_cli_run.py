@@ -63,8 +63,9 @@ def test_the_request_holds_all_that_was_said(fake: FakeServer, etl: Etl) -> None
     fake.answers["POST /jobs"] = (201, job("queued"))
     flags = "--detach --param period=2026-01 --param full --param region=eu --param region=us --env A=b=c"
     more = "--queue q --priority -5 --timeout 5m --max-attempts 3 --label team=fin --concurrency-key k"
+    limits = "--memory 2GiB --cpu 10m"
     times = "--not-before 2026-12-01T04:00:00+01:00 --idempotency-key once"
-    done = etl("run", *f"{flags} {more} {times} load.py -- --flag -- x".split())
+    done = etl("run", *f"{flags} {more} {limits} {times} load.py -- --flag -- x".split())
     assert (done.returncode, done.stdout.decode()) == (0, f"{JOB_ID}\n")
     assert fake.requests[-1] == (
         "POST /jobs",
@@ -80,6 +81,7 @@ def test_the_request_holds_all_that_was_said(fake: FakeServer, etl: Etl) -> None
             "labels": {"team": "fin"},
             "not_before": "2026-12-01T04:00:00+01:00",
             "concurrency": {"key": "k"},
+            "resources": {"memory_bytes": 2**31, "cpu_seconds": 600.0},
         },
     )
     assert fake.headers[-1]["Idempotency-Key"] == "once"

@@ -10,10 +10,11 @@ from uuid import UUID
 
 import pytest
 
+from adapters.filesystem.log_growth import LogGrowth
 from adapters.filesystem.log_store import FilesystemLogStore
 from domain.errors import LogNotFound
 from domain.log import LogRef, Stream
-from domain.log_index import RECORD_BYTES
+from domain.log_index import RECORD_BYTES, part_name
 from tests.builders import CHANCE
 from tests.log_writer import LogWriter
 
@@ -122,12 +123,12 @@ async def test_a_log_without_its_index_is_stdout_of_the_time_of_the_file(store: 
 
 
 async def test_a_log_that_is_pruned_while_it_is_read_is_read_to_its_end(store: FilesystemLogStore) -> None:
-    ref = a_log(store, (OUT, b"x" * 1_000_000))
-    reading = store.read(ref, 0, 1_000_000)
+    ref = a_log(store, (OUT, b"x" * 3_000_000))
+    reading = store.read(ref, 0, 3_000_000)
     first = await anext(reading)
     await store.prune(ref.job_id)
-    assert len(first) + sum([len(piece) async for piece in reading]) == 1_000_000
-    assert len(first) < 1_000_000
+    assert len(first) + sum([len(piece) async for piece in reading]) == 3_000_000
+    assert len(first) < 3_000_000
 
 
 async def test_prune_leaves_no_empty_directory_of_old_jobs(store: FilesystemLogStore, tmp_path: Path) -> None:
@@ -157,16 +158,60 @@ async def test_prune_says_what_it_cannot_delete(store: FilesystemLogStore) -> No
 
 async def test_many_waiters_share_one_thread_which_ends_after_them(store: FilesystemLogStore) -> None:
     refs = [a_log(store, (OUT, b"a")) for _ in range(3)]
-    waits = [asyncio.create_task(store.grown(ref, 1, 0.2)) for ref in refs for _ in range(50)]
+    growth, others = LogGrowth(), set(threading.enumerate())
+    waits = [asyncio.create_task(growth.wait(store.target(ref), 1, 0.2)) for ref in refs for _ in range(50)]
     watching = False
     while not all(wait.done() for wait in waits):
-        names = [thread.name for thread in threading.enumerate()]
+        names = [thread.name for thread in set(threading.enumerate()) - others]
         watching = watching or "log-growth" in names
         assert names.count("log-growth") <= 1
         await asyncio.sleep(0.01)
     assert watching
     assert await asyncio.gather(*waits) == [False] * 150
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - others:
         if thread.name == "log-growth":
             await asyncio.to_thread(thread.join, 20)
             assert not thread.is_alive()
+
+
+async def test_followers_are_woken_by_the_kernel_without_a_thread(store: FilesystemLogStore) -> None:
+    others = set(threading.enumerate())
+    ref = a_log(store, (OUT, b"a"))
+    waits = [asyncio.create_task(store.grown(ref, past, 20)) for past in [1] * 50 + [10**6]]
+    assert await store.grown(ref, 0, 20)
+    assert not await store.grown(ref, 1, 0.05)
+    assert "log-growth" not in [thread.name for thread in set(threading.enumerate()) - others]
+    with store.target(ref).open("ab") as log:
+        log.write(b"b")
+    assert await asyncio.gather(*waits[:50]) == [True] * 50
+    assert not waits[50].done()
+    waits[50].cancel()
+
+
+async def test_a_follower_hears_of_a_new_part(store: FilesystemLogStore) -> None:
+    ref = a_log(store, (OUT, b"a"))
+    waiting = asyncio.create_task(store.grown(ref, 1, 20))
+    assert not await store.grown(ref, 1, 0.05)
+    log = store.target(ref)
+    log.with_name(part_name(log.name, 1)).write_bytes(b"b")
+    assert await waiting
+
+
+async def test_a_log_that_is_not_there_yet_is_waited_for(store: FilesystemLogStore) -> None:
+    ref = LogRef(job_id=CHANCE.new_id(), fence=1)
+    waiting = asyncio.create_task(store.grown(ref, 0, 20))
+    assert not await store.grown(ref, 0, 0.05)
+    a_log(store, (OUT, b"a"), job_id=ref.job_id)
+    assert await waiting
+
+
+async def test_where_other_machines_may_write_it_looks_itself(
+    store: FilesystemLogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.filesystem.inotify._LOCAL", frozenset())
+    ref = a_log(store, (OUT, b"a"))
+    waiting = asyncio.create_task(store.grown(ref, 1, 20))
+    assert not await store.grown(ref, 1, 0.05)
+    with store.target(ref).open("ab") as log:
+        log.write(b"b")
+    assert await waiting

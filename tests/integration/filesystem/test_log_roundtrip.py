@@ -9,15 +9,15 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.filesystem import indexed_log
-from adapters.filesystem.indexed_log import IndexedLog
+from adapters.filesystem import indexed_log, log_search
+from adapters.filesystem.stored_log import StoredLog
 from domain import log_reading
 from domain.log import Line, Stream
 from domain.log_index import STREAMS
 from tests.log_writer import EPOCH, LogWriter
 
 DATA = st.lists(
-    st.sampled_from([b"\n", b"a", b"\xe2\x82\xac", b"\xff", b"\0", b"\r\n", b"word", b"x" * 40])
+    st.sampled_from([b"\n", b"a", b"\xe2\x82\xac", b"\xff", b"\0", b"\r\n", b"\r", b"word", b"x" * 40])
 ).map(b"".join)
 CHUNKS = st.lists(
     st.tuples(st.sampled_from(Stream), DATA | st.binary(), st.sampled_from([0, 1, 30, 60])), max_size=30
@@ -51,7 +51,15 @@ class Expected:
         return told
 
     def shown(self, stream: Stream | None) -> list[tuple[int, Stream, str]]:
-        return [(n, s, text.decode(errors="replace")) for n, s, text in self.lines if stream in (None, s)]
+        return [(n, s, last_state(text)) for n, s, text in self.lines if stream in (None, s)]
+
+
+def last_state(line: bytes) -> str:
+    """Of a progress bar, in so far as its last CR stands in the line's last piece."""
+    begin = max(len(line) - int(vars(log_reading)["MAX_PIECE_BYTES"]), 0)
+    cr = line[begin:].removesuffix(b"\r").rfind(b"\r")
+    state = line if cr < 0 else line[begin + cr + 1 :]
+    return state.removesuffix(b"\r").decode(errors="replace")
 
 
 def write(directory: str, chunks: Chunks) -> tuple[Path, LogWriter]:
@@ -85,7 +93,7 @@ def pages(path: Path, stream: Stream | None, limit: int) -> list[Line]:
     """All lines, each page from a newly opened log."""
     lines: list[Line] = []
     cursor = None
-    while page := IndexedLog(path).page(cursor, limit, number(stream), final=True).lines:
+    while page := StoredLog(path).page(cursor, limit, number(stream), final=True).lines:
         lines += page
         cursor = page[-1].cursor
         assert len(page) <= limit
@@ -104,7 +112,7 @@ def joined(lines: list[Line]) -> list[tuple[int, Stream, str]]:
 
 
 def bytes_of(path: Path, stream: Stream | None, start: int = 0, stop: int = 10**9) -> bytes:
-    return IndexedLog(path).piece(start, stop, number(stream))
+    return StoredLog(path).piece(start, stop, number(stream))
 
 
 @settings(max_examples=200, deadline=None)
@@ -127,7 +135,7 @@ def test_what_is_read_is_what_was_written_up_to_the_crash(
         expected = Expected.of(chunks, crash(path, writer, part))
         for stream in (None, *Stream):
             whole = expected.written[stream]
-            assert IndexedLog(path).size_of(number(stream)) == len(whole)
+            assert StoredLog(path).size_of(number(stream)) == len(whole)
             assert bytes_of(path, stream) == whole
             start, stop = data.draw(st.integers(0, len(whole))), data.draw(st.integers(0, len(whole)))
             assert bytes_of(path, stream, start, stop) == whole[start:stop]
@@ -135,7 +143,7 @@ def test_what_is_read_is_what_was_written_up_to_the_crash(
             assert joined(lines) == expected.shown(stream)
             if lines:
                 count = data.draw(st.integers(1, len(lines)))
-                rest = IndexedLog(path).page(lines[count - 1].cursor, 10**6, number(stream), final=True)
+                rest = StoredLog(path).page(lines[count - 1].cursor, 10**6, number(stream), final=True)
                 assert list(rest.lines) == lines[count:]
 
 
@@ -146,8 +154,8 @@ def test_the_tail_is_the_last_lines(chunks: Chunks, part: float, count: int, blo
         path, writer = write(directory, chunks)
         expected = Expected.of(chunks, crash(path, writer, part))
         for stream in (None, *Stream):
-            cursor, begins = IndexedLog(path).tail(count, number(stream))
-            page = IndexedLog(path).page(str(cursor), 10**6, number(stream), final=True)
+            cursor, begins = StoredLog(path).tail(count, number(stream))
+            page = StoredLog(path).page(str(cursor), 10**6, number(stream), final=True)
             shown = expected.shown(stream)
             assert joined(list(page.lines)) == shown[len(shown) - min(count, len(shown)) :]
             if stream is not None:
@@ -172,14 +180,14 @@ def test_a_follower_of_a_growing_log_gets_each_line_once(
         for sizes in writer.marks:
             for (file, content), size in zip(whole.items(), sizes, strict=True):
                 file.write_bytes(content[:size])
-            page = IndexedLog(path).page(cursor, limit, number(stream), final=False)
+            page = StoredLog(path).page(cursor, limit, number(stream), final=False)
             seen += page.lines
             cursor = page.cursor
         while page.lines or cursor is None:
-            page = IndexedLog(path).page(cursor, limit, number(stream), final=True)
+            page = StoredLog(path).page(cursor, limit, number(stream), final=True)
             seen += page.lines
             cursor = page.cursor
-        seen += IndexedLog(path).page(cursor, 10**6, number(stream), final=True).lines
+        seen += StoredLog(path).page(cursor, 10**6, number(stream), final=True).lines
         assert joined(seen) == Expected.of(chunks, len(whole[path])).shown(stream)
 
 
@@ -192,7 +200,7 @@ def test_the_time_of_a_line_is_at_most_a_run_early(chunks: Chunks) -> None:
         for _, data, wait in chunks:
             at += timedelta(milliseconds=wait)
             times += [at] * data.count(b"\n")
-        lines = IndexedLog(path).page(None, 10**6, None, final=False).lines
+        lines = StoredLog(path).page(None, 10**6, None, final=False).lines
         early = [time - line.at for time, line in zip(times, lines, strict=True)]
         assert all(timedelta(0) <= by < timedelta(milliseconds=50) for by in early)
 
@@ -210,6 +218,39 @@ def test_a_damaged_index_costs_no_byte_and_crashes_no_reader(
                 index.write(garbage)
         assert bytes_of(path, None) == b"".join(data for _, data, _ in chunks)
         for stream in (None, *Stream):
-            IndexedLog(path).page(None, 10**6, number(stream), final=True)
-            IndexedLog(path).tail(5, number(stream))
+            StoredLog(path).page(None, 10**6, number(stream), final=True)
+            StoredLog(path).tail(5, number(stream))
             bytes_of(path, stream)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    chunks=CHUNKS,
+    wanted=st.sampled_from(["a", "wo", "ord", "xxx", "€", "awo"]),
+    sizes=st.tuples(st.sampled_from([1, 3, 64]), st.sampled_from([1, 7, 1000])),
+    limit=st.integers(1, 9),
+    stream=st.sampled_from([None, *Stream]),
+)
+def test_a_search_finds_the_lines_with_the_text_and_no_others_on_however_many_pages(
+    chunks: Chunks, wanted: str, sizes: tuple[int, int], limit: int, stream: Stream | None
+) -> None:
+    with (
+        TemporaryDirectory() as directory,
+        patch.object(log_search, "PIECE_BYTES", sizes[0]),
+        patch.object(indexed_log, "PIECE_BYTES", sizes[0]),
+        patch.object(log_search, "SEARCH_BYTES", sizes[1]),
+    ):
+        path, _ = write(directory, chunks)
+        lines: list[Line] = []
+        cursor, more = None, True
+        while more:
+            page = StoredLog(path).page(cursor, limit, number(stream), final=True, contains=wanted)
+            lines += page.lines
+            cursor, more = page.cursor, page.more
+        whole = sum(len(data) for _, data, _ in chunks)
+        expected = Expected.of(chunks, whole).lines
+        assert joined(lines) == [
+            (n, s, last_state(text))
+            for n, s, text in expected
+            if stream in (None, s) and wanted.encode() in text
+        ]

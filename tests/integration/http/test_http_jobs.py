@@ -53,9 +53,10 @@ async def test_a_full_request_comes_back_as_accepted_with_secrets_masked(admin: 
     assert job["state"] == "queued"
     assert job["submitted_by"] == "alice"
     assert job["retry"] == {**FULL["retry"], "max_delay_seconds": 3600.0}  # type: ignore[dict-item]  # it is one
-    same = (
-        "script", "args", "parameters", "queue", "priority", "expires_at", "concurrency", "resources", "labels"
-    )  # fmt: skip
+    same = [
+        "script", "args", "parameters", "queue", "priority", "expires_at", "concurrency", "resources",
+        "labels",
+    ]  # fmt: skip
     assert {name: job[name] for name in same} == {name: FULL[name] for name in same}
     assert (await admin.get(answer.headers["location"])).json()["id"] == job["id"]
 

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from adapters.memory.log_store import MemoryLogStore
+from domain.access import Scope
 from domain.job import Job
-from domain.log import Stream
+from domain.log import Extent, LogRef, Stream
 from tests.builders import failed
 from tests.integration.http.api import Api
 
@@ -188,3 +191,87 @@ async def test_accept_chooses_the_form(admin: httpx.AsyncClient, job: Job, accep
 async def test_another_form_is_406(admin: httpx.AsyncClient, job: Job, accept: str) -> None:
     answer = await admin.get(log(job), headers={"Accept": accept})
     assert (answer.status_code, answer.json()["code"]) == (406, "not-acceptable")
+
+
+async def test_the_tail_comes_as_lines_too_and_goes_on_by_its_cursor(
+    api: Api, admin: httpx.AsyncClient, job: Job
+) -> None:
+    await api.end(job)
+    answer = await admin.get(log(job), params={"tail": "2"}, headers=NDJSON)
+    texts = [json.loads(line)["text"] for line in answer.content.splitlines()]
+    assert texts == ["\ufffd\x00three", "four"]
+    first = await admin.get(log(job), params={"tail": "2", "limit": "1"}, headers=NDJSON)
+    assert len(first.content.splitlines()) == 1
+    rest = await admin.get(
+        log(job), params={"after": first.headers["x-next-cursor"], "limit": "5"}, headers=NDJSON
+    )
+    assert (first.content + rest.content).startswith(answer.content)
+
+
+async def test_a_search_gives_lines_and_the_way_to_the_next_page(admin: httpx.AsyncClient, job: Job) -> None:
+    answer = await admin.get(log(job), params={"contains": "t", "limit": "1"}, headers=NDJSON)
+    assert [json.loads(line)["text"] for line in answer.content.splitlines()] == ["two"]
+    following = answer.headers["link"].removeprefix("<log").removesuffix('>; rel="next"')
+    more = await admin.get(log(job) + following, headers=NDJSON)
+    assert [json.loads(line)["text"] for line in more.content.splitlines()] == ["\ufffd\x00three"]
+
+
+@pytest.mark.parametrize(
+    "query", ["tail=1&after=1.0-0-0", "tail=1&contains=x", "contains=", "contains=a%0Ab"]
+)
+async def test_lines_that_cannot_be_asked_for_are_400(admin: httpx.AsyncClient, job: Job, query: str) -> None:
+    assert (await admin.get(f"{log(job)}?{query}", headers=NDJSON)).status_code == 400
+
+
+async def test_a_log_that_retention_deleted_is_410(api: Api, admin: httpx.AsyncClient, job: Job) -> None:
+    ending = failed()
+    ended = await api.end(job, replace(ending, exit=replace(ending.exit, log_bytes=len(TEXT))))
+    await api.logs.prune(job.id)
+    for headers in ({}, NDJSON, {"Range": "bytes=0-"}):
+        answer = await admin.get(log(ended), params={"attempt": "1"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (410, "log-gone")
+
+
+async def test_written_bytes_are_a_range_unit_of_their_own(admin: httpx.AsyncClient, job: Job) -> None:
+    answer = await admin.get(log(job), headers={"Range": "written=4-"})
+    assert (answer.status_code, answer.content) == (206, TEXT[4:])
+    assert answer.headers["content-range"] == f"written 4-{SIZE - 1}/{SIZE}"
+    past = await admin.get(log(job), headers={"Range": f"written={SIZE}-"})
+    assert (past.status_code, past.headers["content-range"]) == (416, f"written */{SIZE}")
+
+
+class CutLogs(MemoryLogStore):
+    """As if [2, 20) of what was written had been cut."""
+
+    async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
+        return Extent(2, 20, await self.size(ref, stream))
+
+
+async def test_a_cut_log_is_served_with_a_note_and_refuses_ranges_that_would_move(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    del admin
+    api.logs = CutLogs()
+    client = await api.client(Scope.ADMIN)
+    made = await client.post("/api/v1/jobs", json={"script": "load.py"})
+    running = await api.start(made.json()["id"])
+    written = bytes(range(65, 90))
+    await api.write(running, written)
+    whole = b"AB\n[etl: 18 bytes cut]\n" + written[20:]
+
+    async def get(**headers: str) -> httpx.Response:
+        return await client.get(log(running), headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    answer = await get()
+    assert (answer.status_code, answer.content) == (200, whole)
+    assert answer.headers["content-length"] == str(len(whole))
+    assert (await get(Range="bytes=0-1")).content == b"AB"
+    assert (await get(Range="bytes=3-")).status_code == 200
+    same = await get(Range="bytes=3-", If_Range=answer.headers["etag"])
+    assert (same.status_code, same.content) == (206, whole[3:])
+    assert (await get(Range="bytes=-3")).content == whole[-3:]
+    inside = await get(Range="written=7-")
+    assert inside.content == b"\n[etl: 13 bytes cut]\n" + written[20:]
+    assert inside.headers["content-range"] == "written 20-24/25"
+    assert (await get(Range="written=0-")).headers["content-range"] == "written 0-1/25"
+    assert (await get(Range="written=22-")).content == written[22:]

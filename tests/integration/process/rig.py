@@ -3,16 +3,20 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from adapters.process.run_directory import name_of
 from adapters.process.runner import SupervisedProcessRunner
 from adapters.process.running import SupervisedProcess
 from adapters.process.supervisor import tree
+from adapters.process.supervisor.group import V1, V2
 from adapters.system.clock import SystemClock
 from application.ports.process_runner import Launch
 from domain.attempt import Exit
@@ -21,6 +25,7 @@ from domain.log import LogRef
 CLOCK = SystemClock()
 PYTHON = (sys.executable, "-I", "-S", "-c")
 PATIENCE_SECONDS = 30.0
+CONTAINMENTS = [V2, V1, "subreaper"]
 
 
 @dataclass
@@ -95,6 +100,25 @@ class Rig:
 
     def survivors(self) -> list[int]:
         return processes_with(self.mark)
+
+
+@asynccontextmanager
+async def a_rig(
+    directory: Path, containment: str | None = None, user: str | None = None
+) -> AsyncIterator[Rig]:
+    """Closes with the proof that holds for every test: no process of any program is left, and the
+    zygote and the supervisors had nothing to complain about. None: the best that the machine has.
+    """
+    kinds = {None: (V2, V1), V2: (V2,), V1: (V1,)}.get(containment, ())
+    rig = Rig(directory, SupervisedProcessRunner(directory / "run", user, kinds))
+    await rig.runner.open()
+    if containment is not None and kinds and rig.runner._means.groups is None:
+        await rig.runner.close()
+        pytest.skip(f"{containment}: this process may make no such group here")
+    yield rig
+    await rig.runner.close()
+    assert rig.survivors() == []
+    assert (rig.run_directory / "supervisor.log").read_text() == ""
 
 
 async def eventually(holds: Callable[[], object]) -> None:

@@ -51,6 +51,11 @@ class Doomed:
         self.zygote = int(self.process.stdout.readline())
         return [job_id for job_id, _ in launches]
 
+    def freeze(self) -> None:
+        """So that it cannot do anything about the death of others."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
     def die(self) -> None:
         assert self.process is not None
         assert self.process.stdout is not None
@@ -150,6 +155,7 @@ async def test_worker_zygote_and_supervisor_killed_together(
     for job_id in job_ids:
         doomed.said(job_id, "up")
     supervisors = doomed.supervisors()
+    doomed.freeze()
     os.kill(doomed.zygote, signal.SIGKILL)
     for supervisor in supervisors:
         os.kill(supervisor, signal.SIGKILL)

@@ -3,11 +3,13 @@
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from domain.attempt import Stop
-from tests.integration.process.rig import PYTHON, Rig, eventually
+from tests.integration.process.rig import CONTAINMENTS, PYTHON, Rig, a_rig, eventually
 
 SLEEP = "while True: time.sleep(1)\n"
 DAEMON = (
@@ -62,15 +64,22 @@ EVIL = {
 }
 
 
+@pytest.fixture(params=CONTAINMENTS)
+async def held_by(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Rig, str]]:
+    async with a_rig(tmp_path, request.param) as rig:
+        yield rig, request.param
+
+
 @pytest.mark.parametrize("name", EVIL)
-async def test_a_cancel_leaves_nothing_of_an_evil_tree(rig: Rig, name: str) -> None:
+async def test_a_cancel_leaves_nothing_of_an_evil_tree(held_by: tuple[Rig, str], name: str) -> None:
     """F30, F31, F32: proven by the command line, which neither setsid nor an empty environment hides."""
+    rig, containment = held_by
     process = await rig.start_python(EVIL[name].replace("MARK", repr(rig.mark)), stop_grace_seconds=0.1)
     await rig.says(process, b"up")
     process.stop()
     exit_ = await process.wait()
     assert rig.survivors() == []
-    assert (exit_.stopped, exit_.processes_left, exit_.containment) == (Stop.CANCEL, 0, "subreaper")
+    assert (exit_.stopped, exit_.processes_left, exit_.containment) == (Stop.CANCEL, 0, containment)
 
 
 async def test_a_fork_chain_is_caught_while_it_runs(rig: Rig) -> None:

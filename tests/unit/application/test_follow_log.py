@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from application.follow_log import FollowLog, LogEnd, LogEvent, Quiet
+from application.follow_log import FollowLog, LogEnd, LogEvent, LogLost, Quiet
 from application.ports.notifier import JobChanged, Reconnected
 from domain.errors import InvalidCursor
 from domain.job import Job, JobState
@@ -151,6 +152,23 @@ async def test_from_any_cursor_the_rest_comes_without_gap_or_double(world: World
     for index, line in enumerate(told):
         rest = texts(await everything(follow(world)(job.id, line.cursor)))
         assert rest == [line.text for line in told[index + 1 :]]
+
+
+async def test_a_log_that_was_deleted_is_told_as_gone_and_the_next_follows(world: World) -> None:
+    job = await world.started(retry=repeatable(2))
+    await write(world, job, "one\n")
+    ending = failed()
+    lost = replace(ending, exit=replace(ending.exit, log_bytes=4))
+    await world.queue.report([report_of(job, lost)])
+    await world.logs.prune(job.id)
+    again = await second_attempt(world, job)
+    await write(world, again, "two\n")
+    await end(world, again, well=False)
+    events = await everything(follow(world)(job.id))
+    told = [event for event in events if isinstance(event, LogLost | Line)]
+    assert isinstance(told[0], LogLost)
+    assert texts(events) == ["two"]
+    assert isinstance(events[-1], LogEnd)
 
 
 async def test_only_the_stream_that_was_asked_for_is_told(world: World) -> None:

@@ -56,7 +56,7 @@ async def test_a_worker_claims_as_many_jobs_as_it_has_free_slots(world: World) -
     for _ in range(6):
         await world.queued()
     world.held.take_slot(a_claim())
-    assert len(await ClaimJobs(world.queue, world.held)()) == 3
+    assert len(await ClaimJobs(world.queue, world.held, world.require_disk_space)()) == 3
 
 
 @pytest.mark.parametrize("why", ["no session", "no free slot"])
@@ -66,4 +66,4 @@ async def test_a_worker_without_a_session_or_a_slot_claims_nothing(world: World,
         await world.begin()
         for _ in range(4):
             world.held.take_slot(a_claim())
-    assert await ClaimJobs(world.queue, world.held)() == ()
+    assert await ClaimJobs(world.queue, world.held, world.require_disk_space)() == ()

@@ -4,7 +4,8 @@ import pytest
 
 from application.read_log import FindLog, Position, ReadLogBytes, ReadLogLines
 from domain.errors import AttemptNotFound, InvalidCursor, JobNotFound
-from domain.log import Stream
+from domain.log import Extent, Stream
+from domain.shown_log import ShownLog
 from tests.builders import failed, repeatable, report_of
 from tests.unit.application.worlds import World, ref_of
 
@@ -45,7 +46,7 @@ async def test_an_attempt_that_has_not_written_has_an_empty_log(world: World) ->
     assert (page.lines, page.size) == ((), 0)
     assert Position.parse(page.cursor) == Position(log.ref.fence)
     read = ReadLogBytes(world.logs)
-    assert (await read.size(log.ref), await read.tail(log.ref, 5)) == (0, 0)
+    assert (await read.extent(log), await read.tail(log, 5)) == (Extent(0, 0, 0), 0)
 
 
 async def test_pages_of_lines_follow_each_other_by_cursor(world: World) -> None:
@@ -61,5 +62,6 @@ async def test_the_tail_begins_at_the_last_lines(world: World) -> None:
     job = await world.started()
     await world.logs.write(ref_of(job), Stream.STDOUT, b"one\ntwo\nthree\n")
     read = ReadLogBytes(world.logs)
-    start, size = await read.tail(ref_of(job), 2), await read.size(ref_of(job))
-    assert b"".join([piece async for piece in read(ref_of(job), start, size)]) == b"two\nthree\n"
+    log = await FindLog(world.history)(job.id)
+    shown = ShownLog(await read.extent(log), await read.tail(log, 2))
+    assert b"".join([piece async for piece in read(log, shown, range(shown.length))]) == b"two\nthree\n"

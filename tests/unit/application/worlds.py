@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.memory.access_store import MemoryAccessStore
+from adapters.memory.disk_space import MemoryDiskSpace
 from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.log_store import MemoryLogStore
 from adapters.memory.records import Records
@@ -13,6 +14,7 @@ from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.system.clock import SystemChance
 from application.held_attempts import Held, HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
+from application.require_disk_space import RequireDiskSpace
 from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitJobs, SubmitRules
@@ -43,6 +45,8 @@ class World:
         self.notifier = RecordingNotifier(self.records)
         self.logs = MemoryLogStore()
         self.scripts = MemoryScriptCatalog("load.py")
+        self.disk = MemoryDiskSpace()
+        self.require_disk_space = RequireDiskSpace(self.disk, 1000)
         self.runner = FakeProcessRunner()
         self.held = HeldAttempts(4, LeaseTerms())
         self.begin = BeginSession(self.registry, self.clock, self.chance, self.held, a_worker())

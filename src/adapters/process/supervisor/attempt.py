@@ -38,6 +38,9 @@ def _attend(given: Launch, control: Channel, listener: socket.socket) -> int:
     record = {"job_id": given.job_id, "fence": given.fence, **end}
     _keep(given.attempt_directory, record, supervisor)
     # After the record, since a large scratch takes long; before the news, since `wait` promises it gone.
+    if scratch.is_removed(given.work_directory):
+        supervisor.tell(record)
+        return int(end.get("processes_left", 0))
     removal = threading.Thread(target=scratch.remove, args=(given.work_directory,))
     removal.start()
     removal.join(_SCRATCH_SECONDS)
@@ -48,7 +51,7 @@ def _attend(given: Launch, control: Channel, listener: socket.socket) -> int:
 
 def _in_scratch(given: Launch, supervisor: Supervisor) -> dict[str, Any]:
     try:
-        scratch.make(given.work_directory)
+        scratch.make(given.work_directory, given.user)
     except OSError as error:
         why = start_errors.described(error.errno or 0)
         return {"start_error": f"The scratch directory could not be made: {why}."}

@@ -6,7 +6,9 @@ import time
 from contextlib import suppress
 
 from adapters.process.supervisor import tree
+from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.kernel import LINUX, elapsed_ns
+from adapters.process.supervisor.limits import Taken
 
 _RSS_UNIT = 1024 if LINUX else 1  # getrusage(2): kilobytes, on macOS bytes
 _FIRST_PAUSE = 0.0005
@@ -21,6 +23,7 @@ class Descendants:
 
     def __init__(self) -> None:
         self.main = 0
+        self.group: Group | None = None
         self.main_status: int | None = None
         self.empty = False
         self.cpu_seconds = 0.0
@@ -56,6 +59,9 @@ class Descendants:
         until = elapsed_ns() + int(seconds * 1e9)
         pause = _FIRST_PAUSE
         self.reap()
+        if self.group is not None and not self.empty:
+            self.group.kill()
+            self.reap()
         while not self.empty and elapsed_ns() < until:
             self.signal(signal.SIGKILL)
             self.reap()
@@ -71,6 +77,26 @@ class Descendants:
         """
         for pid, _ in self.alive():
             self.max_rss_bytes = max(self.max_rss_bytes, _peak(pid))
+
+    def taken(self, memory_limit: float | None) -> Taken:
+        """Resident memory is summed first. It counts shared pages for each process, so only where that
+        is over the limit the proportional sizes are added up, which costs more.
+        """
+        pids = [pid for pid, _ in self.alive()]
+        each = [tree.taken(pid) for pid in pids]
+        memory = sum(resident for _, resident in each)
+        if memory_limit is not None and memory > memory_limit:
+            memory = sum(_proportional(pid, resident) for pid, (_, resident) in zip(pids, each, strict=True))
+        return Taken(memory, self.cpu_seconds + sum(cpu for cpu, _ in each), len(pids))
+
+
+def _proportional(pid: int, resident: int) -> int:
+    """PSS; `resident` where it may not be read."""
+    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
+        for line in rollup:
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+    return resident
 
 
 def _peak(pid: int) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 CONTROL_SOCKET = "control.sock"
 RESULT_FILE = "result.json"
@@ -10,8 +10,20 @@ WORK_DIR_VARIABLE = "ETL_WORK_DIR"
 """Besides its use for the program, the tag by which processes without a supervisor are found."""
 
 
+class User(TypedDict):
+    """Whom a program runs as."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+
+
 class Launch(NamedTuple):
-    """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`."""
+    """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`.
+
+    `limits` are the fields of domain.resources.Resources. `group` is the path of the control group to
+    make for it, `user` whom it runs as, if not as the supervisor.
+    """
 
     job_id: str
     fence: int
@@ -25,6 +37,9 @@ class Launch(NamedTuple):
     timeout_ns: int
     grace_ns: int
     deadline_ns: int
+    limits: dict[str, float | None]
+    group: str | None
+    user: User | None
     log_max_bytes: int
     secrets: list[str]
 

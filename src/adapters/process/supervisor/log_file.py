@@ -8,6 +8,7 @@ from domain.log_index import RECORD_BYTES, SYSTEM, RunWriter, index_name, part_n
 
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _CLOSED: Final = -1
+_ROOM_BYTES: Final = 64 * 1024
 
 
 class Part:
@@ -49,6 +50,13 @@ class Part:
                 done += os.write(self._log, view[done:])
         self.stop += done
         return done
+
+    def has_room(self) -> bool:
+        """Whether the disk has some room again."""
+        with suppress(OSError):
+            disk = os.fstatvfs(self._log) if self.open() else None
+            return disk is not None and disk.f_bavail * disk.f_frsize >= _ROOM_BYTES
+        return False
 
     def close(self) -> None:
         """Brings what was written to the disk: "every byte" holds over a power cut once the end is told."""
@@ -105,21 +113,21 @@ class LogFile:
         return self._part.open()
 
     def append(self, stream: int, at_us: int, chunk: bytes) -> None:
-        if self._unsaid_bytes:
+        if self._unsaid_bytes and self._part.has_room():
             self._say_what_was_lost(at_us)
         failed = len(chunk) - self._append(stream, at_us, chunk)
         self._failed_bytes += failed
         self._unsaid_bytes += failed
 
     def close(self) -> None:
-        if self._unsaid_bytes:
+        if self._unsaid_bytes and self._part.has_room():
             self._say_what_was_lost(self._runs.latest_us)
         for part in dict.fromkeys((self._head, self._before, self._part)):
             if part is not None:
                 part.close()
 
     def _say_what_was_lost(self, at_us: int) -> None:
-        """A line of the system's, once there is room: as a whole or not at all."""
+        """A line of the system's. Half of one, where a quota ends in it, is followed by a whole one."""
         begin = "\n" if self._runs.within_line else ""
         note = f"{begin}[etl: {self._unsaid_bytes} bytes lost: they could not be written]\n".encode()
         written = self._append(SYSTEM, at_us, note)

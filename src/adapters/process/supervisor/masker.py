@@ -43,7 +43,8 @@ class Masker:
         """Of a secret that begins before `stop` nothing is left; what is behind is held."""
         if self._secret is None:
             return data
-        told, at = [], 0
+        told: list[bytes] = []
+        at = 0
         for match in self._secret.finditer(data):
             if match.start() >= stop:
                 break

@@ -4,8 +4,9 @@ import os
 import signal
 from typing import Final, NoReturn
 
-from adapters.process.supervisor import kernel
-from adapters.process.supervisor.launch import WORK_DIR_VARIABLE, Launch
+from adapters.process.supervisor import fork, kernel, limits
+from adapters.process.supervisor.group import Group
+from adapters.process.supervisor.launch import WORK_DIR_VARIABLE, Launch, User
 
 _OOM_SCORE: Final = b"500"  # the kernel takes a program before it takes the worker
 _ERROR_FD: Final = 3
@@ -20,14 +21,19 @@ def start(launch: Launch, stdout: int, stderr: int) -> tuple[int, int]:
     """
     supervisor = os.getpid()
     told, tell = os.pipe()
+    # A stop that comes before the exec waits for the child to be ready: the supervisor ignores SIGTERM.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        pid, is_in_group = fork.fork(launch.group)
     except OSError:
         os.close(told)
         os.close(tell)
         raise
+    finally:
+        if os.getpid() == supervisor:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if pid == 0:
-        _become(launch, supervisor, stdout, stderr, tell)
+        _become(launch._replace(group=None) if is_in_group else launch, supervisor, stdout, stderr, tell)
     os.close(tell)
     return pid, told
 
@@ -45,6 +51,15 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
         _leave_the_supervisor(supervisor)
         tell = _keep_only(stdout, stderr, tell)
         _restrict()
+        if launch.group is not None:
+            step = "control group"
+            Group(launch.group).join()
+        step = "limits"
+        limits.restrict(launch.limits)
+        if launch.user is not None:
+            step = "user"
+            _change_user(launch.user, supervisor)
+        kernel.forbid_new_privileges()
         step = "directory"
         os.chdir(launch.directory)
         step = "program"
@@ -60,9 +75,7 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
 
 def _leave_the_supervisor(supervisor: int) -> None:
     os.setsid()
-    kernel.die_with_parent(signal.SIGKILL)
-    if os.getppid() != supervisor:  # it died before the line above
-        os._exit(_NOT_STARTED)
+    _die_with(supervisor)
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
@@ -92,4 +105,19 @@ def _restrict() -> None:
         kernel.set_dumpable(dumpable=True)  # else /proc/self belongs to root; exec would set it anyway
         with open("/proc/self/oom_score_adj", "wb") as score:
             score.write(_OOM_SCORE)
-    kernel.forbid_new_privileges()
+
+
+def _change_user(user: User, supervisor: int) -> None:
+    """The pipes become its own, or it could not open /dev/stdout. setuid(2) clears PDEATHSIG."""
+    for descriptor in (1, 2):
+        os.fchown(descriptor, user["uid"], user["gid"])
+    os.setgroups(user["groups"])
+    os.setgid(user["gid"])
+    os.setuid(user["uid"])
+    _die_with(supervisor)
+
+
+def _die_with(supervisor: int) -> None:
+    kernel.die_with_parent(signal.SIGKILL)
+    if os.getppid() != supervisor:  # it died before the line above
+        os._exit(_NOT_STARTED)

@@ -3,11 +3,25 @@
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+
+from adapters.process.supervisor import kernel
+from adapters.process.supervisor.launch import User
 
 
-def make(path: str) -> None:
+def make(path: str, user: User | None) -> None:
     os.mkdir(path, 0o700)
+    if user is not None:
+        os.chown(path, user["uid"], user["gid"])
+
+
+def is_removed(path: str) -> bool:
+    """Most are empty, and gone at once."""
+    try:
+        os.rmdir(path)
+    except OSError:
+        return not os.path.lexists(path)
+    return True
 
 
 def remove(path: str) -> None:
@@ -16,8 +30,30 @@ def remove(path: str) -> None:
     Directories are moved up to the top and emptied there, so that neither a path longer than
     PATH_MAX nor ten thousand nested directories (recursion, open descriptors) can stop it.
     """
+    with _as_its_owner(path):
+        _remove(path)
+    with suppress(OSError):
+        os.rmdir(path)
+
+
+@contextmanager
+def _as_its_owner(path: str) -> Iterator[None]:
+    """Root follows no link that another process of the program's user puts in its way."""
+    owner = os.lstat(path)
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    kernel.set_file_user(owner.st_uid, owner.st_gid)
+    try:
+        yield
+    finally:
+        kernel.set_file_user(0, os.getegid())
+
+
+def _remove(path: str) -> None:
     names = (f".{os.urandom(8).hex()}-{n}" for n in itertools.count())
-    os.chmod(path, 0o700)
+    with suppress(OSError):  # where its owner cannot even reach it, it has nothing in it
+        os.chmod(path, 0o700)
     full = [path]
     emptied = []
     while full:

@@ -6,9 +6,10 @@ import signal
 import socket
 from typing import Any, Final
 
-from adapters.process.supervisor import kernel, program, start_errors
+from adapters.process.supervisor import kernel, limits, program, start_errors
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.descendants import Descendants
+from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.pump import Pump
 from adapters.process.supervisor.wakeup import Wakeup
@@ -21,6 +22,8 @@ _LONGEST_WAIT_NS: Final = 1_000_000_000  # poll(2) does not count suspended time
 _FIRST_MEASURE_NS: Final = 250_000_000
 _MEASURE_NS: Final = 2_000_000_000
 _MEASURE_COST: Final = 200  # a scan of /proc may take 1/200 of one processor
+_POLL_NS: Final = 100_000_000
+_POLL_COST: Final = 20  # of a tree with limits: 1/20
 _NEVER: Final = 1 << 62
 
 
@@ -48,9 +51,15 @@ class Supervisor:
 
     def run(self) -> dict[str, Any]:
         """The fields of domain.attempt.Exit."""
-        contained = kernel.become_subreaper()
-        end = self._run() if kernel.elapsed_ns() < self._deadline else _too_late()
-        return {**end, "containment": "subreaper" if contained else "best_effort"}
+        containment = "subreaper" if kernel.become_subreaper() else "best_effort"
+        if kernel.elapsed_ns() >= self._deadline:
+            return {**_too_late(), "containment": containment}
+        if (group := self._launch.group) is not None and (kind := Group(group).make()) is not None:
+            self._tree.group, containment = Group(group), kind
+        else:
+            self._launch = self._launch._replace(group=None)
+        how = limits.enforcement(self._launch.limits)
+        return {**self._run(), "containment": containment, "limits": how}
 
     def tell(self, record: dict[str, Any]) -> None:
         """To everybody who is connected, or waits to be."""
@@ -64,14 +73,17 @@ class Supervisor:
         launch = self._launch
         pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets)
         self._started = kernel.elapsed_ns()
+        self._oom_kills = kernel.out_of_memory_kills()
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
         except OSError as error:
+            self._leave_the_group()
             return {"start_error": start_errors.sentence(self._launch.argv[0], "fork", error.errno or 0)}
         pump.start()
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
         self._measure_at = self._started + _FIRST_MEASURE_NS if kernel.LINUX else _NEVER
+        self._poll_at = self._started + _POLL_NS if limits.are_polled(self._launch.limits) else _NEVER
         self._watch()
         return self._conclude(pump, told)
 
@@ -103,6 +115,17 @@ class Supervisor:
             self._tree.measure()
             cost = kernel.elapsed_ns() - now
             self._measure_at = now + max(_MEASURE_NS, cost * _MEASURE_COST)
+        if now >= self._poll_at:
+            self._enforce(now)
+
+    def _enforce(self, now: int) -> None:
+        """Memory and processes would only grow during a grace; processor time hurts nobody so soon."""
+        wanted = self._launch.limits
+        reason = limits.exceeded(wanted, self._tree.taken(wanted.get("memory_bytes")))
+        if reason is not None:
+            self._stop(reason, self._launch.grace_ns if reason == "cpu" else 0)
+        cost = kernel.elapsed_ns() - now
+        self._poll_at = now + max(_POLL_NS, cost * _POLL_COST)
 
     def _stop(self, reason: str, grace_ns: int) -> None:
         """SIGTERM to the whole tree, once. A program that has ended by itself was not stopped."""
@@ -120,7 +143,7 @@ class Supervisor:
             self._tree.signal(signal.SIGTERM, signal.SIGCONT)
 
     def _wait(self, now: int) -> None:
-        until = min(now + _LONGEST_WAIT_NS, self._kill_at, self._deadline, self._measure_at)
+        until = min(now + _LONGEST_WAIT_NS, self._kill_at, self._deadline, self._measure_at, self._poll_at)
         if self._stopped is None and not self._ended:
             until = min(until, self._timeout_at)
         for descriptor, _ in self._poll.poll(max(0, until - now) / 1e6 + 0.1):
@@ -163,6 +186,7 @@ class Supervisor:
         behind = len(self._tree.alive()) if self._ended and not self._tree.empty else 0
         left = self._tree.kill(KILL_SECONDS)
         self._reap()
+        left = max(left, self._leave_the_group())
         pump.finish(DRAIN_SECONDS)
         return {
             **self._verdict(told),
@@ -177,6 +201,10 @@ class Supervisor:
             "log_lost_bytes": pump.lost_bytes,
         }
 
+    def _leave_the_group(self) -> int:
+        """How many are left in it."""
+        return self._tree.group.clear() if self._tree.group is not None else 0
+
     def _verdict(self, told: int) -> dict[str, Any]:
         status = self._tree.main_status
         if status is None:
@@ -184,8 +212,11 @@ class Supervisor:
         if (failed := program.failure(told)) is not None:
             return {"start_error": start_errors.sentence(self._launch.argv[0], *failed)}
         code = os.waitstatus_to_exitcode(status)
+        if self._stopped is None and code == -signal.SIGXCPU and self._launch.limits.get("cpu_seconds"):
+            self._stopped = "cpu"
+        by_kernel = code == -signal.SIGKILL and kernel.out_of_memory_kills() > self._oom_kills
         ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
-        return {**ended, "stopped": self._stopped}
+        return {**ended, "stopped": self._stopped, "oom_kill": by_kernel and self._stopped is None}
 
 
 def _too_late() -> dict[str, Any]:

@@ -11,6 +11,8 @@ Identity = tuple[int, int]
 """A pid and its start time: a pid alone may have passed to another process meanwhile."""
 
 DEAD = (b"Z", b"X")
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def snapshot() -> dict[int, Entry]:
@@ -39,6 +41,17 @@ def entry_of(pid: int) -> Entry | None:
     # The name is in parentheses, may hold spaces and parentheses itself, and precedes all that we need.
     fields = stat[stat.rindex(b")") + 2 :].split()
     return int(fields[1]), fields[0], int(fields[19])
+
+
+def taken(pid: int) -> tuple[float, int]:
+    """Seconds of processor time, with that of the children it has waited for, and resident bytes."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
+    except OSError:
+        return 0.0, 0
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return sum(map(int, fields[11:15])) / _TICKS, int(fields[21]) * _PAGE
 
 
 def below(root: int, processes: dict[int, Entry]) -> list[Identity]:

@@ -1,5 +1,6 @@
 """Forks supervisors in about a millisecond each, and is the subreaper of last resort."""
 
+import gc
 import os
 import select
 import signal
@@ -36,6 +37,7 @@ def serve(socket_fd: int, lock_fd: int) -> None:
     kernel.set_name("etl-zygote")
     kernel.become_subreaper()
     kernel.set_dumpable(dumpable=False)
+    gc.freeze()  # what is here now is shared with every fork: no collection there writes to its pages
     Zygote(socket.socket(fileno=socket_fd), lock_fd, Wakeup()).run()
 
 

@@ -1,0 +1,60 @@
+"""Free space of the file systems that attempts write to."""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import Final
+
+from domain.errors import DiskUnavailable
+
+FRESH_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 2.0
+
+
+class FilesystemDiskSpace:
+    """DiskSpace. A look that hangs hangs in a thread of its own, and is the only one until it answers."""
+
+    def __init__(self, *directories: Path) -> None:
+        self._directories = directories
+        self._looked_at = -FRESH_SECONDS
+        self._free = 0
+        self._look: Future[int] | None = None
+
+    async def free_bytes(self) -> int:
+        if time.monotonic() - self._looked_at < FRESH_SECONDS:
+            return self._free
+        if self._look is None or self._look.done():
+            self._look = _begun(self._directories)
+        look = self._look
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self._free = await asyncio.shield(asyncio.wrap_future(look))
+        except TimeoutError:
+            raise DiskUnavailable("The disk of the logs does not answer.") from None
+        except OSError as error:
+            raise DiskUnavailable(f"The disk of the logs cannot be asked: {error.strerror}.") from None
+        self._looked_at = time.monotonic()
+        return self._free
+
+
+def _begun(directories: Sequence[Path]) -> Future[int]:
+    look: Future[int] = Future()
+
+    def ask() -> None:
+        try:
+            look.set_result(min(_free_on(directory) for directory in directories))
+        except OSError as error:
+            look.set_exception(error)
+
+    Thread(target=ask, name="disk-space", daemon=True).start()
+    return look
+
+
+def _free_on(directory: Path) -> int:
+    """For those who are not root."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize

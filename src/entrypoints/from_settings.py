@@ -1,0 +1,48 @@
+"""What the settings say, in the terms of those who need it."""
+
+import os
+import socket
+from collections.abc import Mapping
+from uuid import UUID
+
+from application.submit_jobs import SubmitRules
+from domain.worker import Worker
+from entrypoints.http.config import HttpConfig
+from entrypoints.settings import Settings, is_loopback
+from entrypoints.version import VERSION
+
+
+def submit_rules(settings: Settings) -> SubmitRules:
+    return SubmitRules(
+        timeout_seconds=settings.process.timeout,
+        stop_grace_seconds=settings.process.stop_grace,
+        allow_commands=settings.scripts.allow_commands,
+    )
+
+
+def http_config(settings: Settings) -> HttpConfig:
+    return HttpConfig(
+        auth=settings.http.auth,
+        max_body=settings.http.max_body,
+        cors_origins=settings.http.cors_origins,
+        open_metrics=is_loopback(settings.http.host),
+        version=VERSION,
+    )
+
+
+def this_worker(settings: Settings) -> Worker:
+    """Its id is that of no session: every session begins with a new one."""
+    return Worker(
+        id=UUID(int=0),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=VERSION,
+        slots=settings.worker.slots,
+        queues=settings.worker.queues,
+        labels=settings.worker.labels,
+    )
+
+
+def passed_environment(settings: Settings) -> Mapping[str, str]:
+    """What of this process's environment reaches a script: the configured names, and nothing else."""
+    return {name: os.environ[name] for name in settings.process.environment if name in os.environ}

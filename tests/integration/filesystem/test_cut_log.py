@@ -1,0 +1,197 @@
+"""A log that reached its limit: head and latest tail are kept, and what lies between is told to the byte."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.filesystem.stored_log import StoredLog, size_on_disk
+from adapters.process.supervisor.log_file import LogFile
+from domain.log import Extent, Line, cut_note
+from domain.log_index import STDERR, STDOUT
+from domain.shown_log import ShownLog
+
+LIMIT = 64
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from([STDOUT, STDERR]),
+        st.text("ab\n", min_size=1, max_size=40).map(str.encode),
+    ),
+    max_size=40,
+)
+
+
+def writer(directory: str | Path, limit: int = LIMIT) -> tuple[Path, LogFile]:
+    path = Path(directory) / "1.log"
+    return path, LogFile(str(path), str(path.with_suffix(".idx")), limit)
+
+
+def shown(path: Path, stream: int | None = None) -> bytes:
+    log = StoredLog(path)
+    document = ShownLog(log.extent(stream))
+    pieces = document.pieces(range(document.length))
+    return b"".join(p if isinstance(p, bytes) else _all(log, p, stream) for p in pieces)
+
+
+def _all(log: StoredLog, span: range, stream: int | None) -> bytes:
+    data = b""
+    while len(data) < len(span):
+        data += log.piece(span.start + len(data), span.stop, stream)
+    return data
+
+
+def on_disk(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.parent.glob("*.log"))
+
+
+def lines(path: Path, limit: int, stream: int | None = None) -> list[Line]:
+    seen: list[Line] = []
+    cursor = None
+    while page := StoredLog(path).page(cursor, limit, stream, final=True).lines:
+        seen += page
+        cursor = page[-1].cursor
+    return seen
+
+
+@settings(max_examples=300, deadline=None)
+@given(chunks=LINES, page=st.integers(1, 5), stream=st.sampled_from([None, STDOUT, STDERR]))
+def test_head_note_and_tail_are_what_was_written_but_for_the_cut(
+    chunks: list[tuple[int, bytes]], page: int, stream: int | None
+) -> None:
+    with TemporaryDirectory() as directory:
+        path, log = writer(directory)
+        log.open()
+        for at, (number, data) in enumerate(chunks):
+            log.append(number, at, data)
+            assert on_disk(path) <= LIMIT
+        log.close()
+        written = b"".join(data for number, data in chunks if stream in (None, number))
+        extent = StoredLog(path).extent(stream)
+        assert extent.size == len(written)
+        note = f"\n{cut_note(extent.cut)}\n".encode() if extent.cut else b""
+        assert shown(path, stream) == written[: extent.head] + note + written[extent.tail :]
+        if stream is None:
+            assert log.lost_bytes == extent.cut
+            assert log.kept_bytes == extent.size - extent.cut
+            assert size_on_disk(path) == extent.size
+            assert extent.cut or len(written) <= LIMIT * 3 // 4 + 40
+        told = lines(path, page, stream)
+        notes = [line for line in told if line.stream == "system"]
+        if stream is None:
+            assert [line.text for line in notes] == ([cut_note(extent.cut)] if extent.cut else [])
+        assert told == list(StoredLog(path).page(None, 10**6, stream, final=True).lines)
+
+
+@settings(max_examples=150, deadline=None)
+@given(chunks=LINES, limit=st.integers(1, 5))
+def test_a_follower_who_keeps_up_gets_every_line_once_whatever_is_cut(
+    chunks: list[tuple[int, bytes]], limit: int
+) -> None:
+    with TemporaryDirectory() as directory:
+        path, log = writer(directory, 1024)
+        log.open()
+        cursor, seen = None, list[tuple[str, str]]()
+        for at, (number, data) in enumerate(chunks):
+            log.append(number, at, data)
+            more = True
+            while more:
+                page = StoredLog(path).page(cursor, limit, None, final=False)
+                seen += [(str(line.stream), line.text) for line in page.lines]
+                cursor, more = page.cursor, page.more
+        expected = {
+            name: b"".join(data for n, data in chunks if n == number).split(b"\n")[:-1]
+            for name, number in (("stdout", STDOUT), ("stderr", STDERR))
+        }
+        for name, texts in expected.items():
+            assert [text.encode() for stream, text in seen if stream == name] == texts
+
+
+def a_cut_log(directory: Path, count: int = 200) -> Path:
+    """`line 0` to `line 199`, of which 64 bytes or fewer are kept."""
+    path, log = writer(directory)
+    for number in range(count):
+        log.append(STDOUT, number, b"line %d\n" % number)
+    log.close()
+    return path
+
+
+def test_lines_keep_their_numbers_behind_the_cut(tmp_path: Path) -> None:
+    told = lines(a_cut_log(tmp_path), 2)
+    texts = [line.text for line in told]
+    cut = next(i for i, line in enumerate(told) if line.stream == "system")
+    assert texts[:cut] == [f"line {n}" for n in range(cut)]
+    assert texts[-1] == "line 199"
+    assert all(line.text == f"line {line.number - 1}" for line in told[cut + 1 :])
+    assert [line.number for line in told] == sorted(line.number for line in told)
+
+
+@pytest.mark.parametrize("count", range(16))
+def test_a_tail_goes_back_over_the_cut(tmp_path: Path, count: int) -> None:
+    path = a_cut_log(tmp_path)
+    everything = [line.text for line in lines(path, 100)]
+    cursor, offset = StoredLog(path).tail(count, None)
+    page = StoredLog(path).page(str(cursor), 100, None, final=True)
+    assert [line.text for line in page.lines] == everything[max(len(everything) - count, 0) :]
+    document = ShownLog(StoredLog(path).extent(None), offset)
+    assert bool(document.note) == any("cut" in line.text for line in page.lines)
+
+
+def test_a_cursor_whose_line_was_cut_goes_on_behind_the_cut_and_says_so(tmp_path: Path) -> None:
+    path, log = writer(tmp_path)
+    for number in range(7):
+        log.append(STDOUT, number, b"line %d\n" % number)
+    first = StoredLog(path).page(None, 6, None, final=False)
+    assert [line.text for line in first.lines][-1] == "line 5"
+    read_to = StoredLog(path).page(first.cursor, 6, None, final=False).cursor
+    for number in range(7, 200):
+        log.append(STDOUT, number, b"line %d\n" % number)
+    rest = StoredLog(path).page(read_to, 100, None, final=False).lines
+    begin = StoredLog(path).extent(None).tail
+    assert rest[0].text == cut_note(begin - int(read_to.split("-")[0], 16))
+    assert rest[-1].text == "line 199"
+    log.close()
+
+
+@pytest.mark.parametrize("crash", [lambda p: p[0].unlink(), lambda p: p[-1].write_bytes(b"")])
+def test_parts_that_a_crash_took_count_as_cut(tmp_path: Path, crash: Callable[[list[Path]], None]) -> None:
+    path = a_cut_log(tmp_path)
+    before = StoredLog(path).extent(None)
+    crash(sorted(tmp_path.glob("1.0*.log")))
+    after = StoredLog(path).extent(None)
+    assert after.head == before.head
+    assert after.cut > before.cut or after.size < before.size
+    assert shown(path).startswith(b"line 0\n")
+
+
+def test_a_line_that_is_longer_than_a_part_is_cut_within(tmp_path: Path) -> None:
+    path, log = writer(tmp_path)
+    for at in range(20):
+        log.append(STDOUT, at, b"x" * 50)
+    log.append(STDOUT, 21, b"\nend\n")
+    log.close()
+    assert on_disk(path) <= LIMIT
+    assert [line.text for line in lines(path, 9)][-1] == "end"
+    assert StoredLog(path).extent(None).size == 1005
+
+
+def test_written_bytes_keep_their_places_when_the_cut_moves() -> None:
+    extent = Extent(10, 50, 100)
+    for asked, note, sent in (
+        (range(4), False, range(4)),
+        (range(4, 100), False, range(4, 10)),
+        (range(10, 100), True, range(50, 100)),
+        (range(30, 60), True, range(50, 60)),
+        (range(50, 100), False, range(50, 100)),
+        (range(70, 80), False, range(70, 80)),
+    ):
+        document, span, told = ShownLog.of_written(extent, asked)
+        pieces = list(document.pieces(span))
+        assert told == sent
+        assert pieces[-1] == sent
+        assert (len(pieces) == 2) == note
+        assert sum(map(len, pieces)) == len(span)
+    document, _, _ = ShownLog.of_written(extent, range(30, 60))
+    assert document.note == b"\n[etl: 20 bytes cut]\n"

@@ -1,0 +1,120 @@
+"""What a tree may take, and how the record says it was enforced."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from domain.attempt import Stop, judge
+from domain.resources import Resources
+from tests.integration.process.rig import Rig
+
+MIB = 2**20
+EATER = "import time\nkept = bytearray(b'x') * ({mib} * 2**20)\nprint('fed', flush=True)\ntime.sleep(1000)\n"
+MEMORY_GROUP = Path("/sys/fs/cgroup/memory")
+
+
+async def test_a_program_that_eats_memory_is_killed_as_out_of_memory(rig: Rig) -> None:
+    resources = Resources(memory_bytes=100 * MIB)
+    exit_, _ = await rig.run_python(EATER.format(mib=200), resources=resources)
+    reason = judge(exit_, 60, resources).reason
+    assert (exit_.stopped, exit_.signal_number, exit_.processes_left) == (Stop.MEMORY, signal.SIGKILL, 0)
+    assert exit_.limits == {"memory_bytes": "polled"}
+    assert (reason.code, str(100 * MIB) in reason.message) == ("out_of_memory", True)
+
+
+async def test_memory_is_that_of_all_processes_together(rig: Rig) -> None:
+    """Each of the four alone stays below the limit."""
+    source = "import os\nfor _ in range(2): os.fork()\n" + EATER.format(mib=40)
+    exit_, _ = await rig.run_python(source, resources=Resources(memory_bytes=120 * MIB))
+    assert exit_.stopped is Stop.MEMORY
+
+
+async def test_pages_that_processes_share_count_once(rig: Rig) -> None:
+    """Resident memory of the five is 300 MiB, and 60 MiB are in use."""
+    source = (
+        (
+            "import os, time\nkept = bytearray(b'x') * (60 * 2**20)\n"
+            "children = [os.fork() for _ in range(4) if os.getpid() == MAIN]\n"
+            "time.sleep(0.8)\n"
+        )
+        .replace("MAIN", "main")
+        .replace("import os, time\n", "import os, time\nmain = os.getpid()\n")
+    )
+    exit_, _ = await rig.run_python(source, resources=Resources(memory_bytes=150 * MIB))
+    assert (exit_.exit_code, exit_.stopped) == (0, None)
+
+
+async def test_processor_time_of_all_processes_together_is_limited(rig: Rig) -> None:
+    source = "import os\nos.fork()\nwhile True: pass"
+    exit_, _ = await rig.run_python(source, resources=Resources(cpu_seconds=0.5))
+    assert (exit_.stopped, exit_.signal_number) == (Stop.CPU, signal.SIGTERM)
+    assert exit_.limits == {"cpu_seconds": "polled+rlimit"}
+    assert exit_.usage is not None
+    assert exit_.usage.cpu_seconds > 0.5
+    assert judge(exit_, 60, Resources(cpu_seconds=0.5)).reason.code == "cpu_limit"
+
+
+async def test_the_kernels_own_limit_of_processor_time_is_told_as_such(rig: Rig) -> None:
+    """As when the supervisor was starved and could not poll."""
+    exit_, _ = await rig.run_sh("kill -XCPU $$", resources=Resources(cpu_seconds=60))
+    assert (exit_.stopped, exit_.signal_number) == (Stop.CPU, signal.SIGXCPU)
+
+
+async def test_a_fork_bomb_ends_at_the_limit_of_processes(rig: Rig) -> None:
+    source = "import os, time\nwhile True:\n    os.fork()\n    time.sleep(0.05)"
+    exit_, _ = await rig.run_python(source, resources=Resources(processes=20))
+    assert (exit_.stopped, exit_.processes_left) == (Stop.PROCESSES, 0)
+    assert judge(exit_, 60, Resources(processes=20)).reason.code == "process_limit"
+
+
+async def test_open_files_are_limited(rig: Rig) -> None:
+    source = (
+        "import os, resource\nprint(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+        "try:\n    while True: os.dup(0)\nexcept OSError as error: print(error.errno)"
+    )
+    exit_, log = await rig.run_python(source, resources=Resources(open_files=40))
+    assert log.decode().splitlines() == ["(40, 40)", "24"]
+    assert exit_.limits == {"open_files": "rlimit"}
+
+
+async def test_who_stays_within_its_limits_notices_nothing(rig: Rig) -> None:
+    generous = Resources(memory_bytes=2**30, cpu_seconds=60, open_files=100, processes=10)
+    exit_, _ = await rig.run_python("import time; time.sleep(0.4)", resources=generous)
+    assert (exit_.exit_code, exit_.stopped) == (0, None)
+    assert set(exit_.limits) == {"memory_bytes", "cpu_seconds", "open_files", "processes"}
+
+
+async def test_without_limits_the_record_names_none(rig: Rig) -> None:
+    exit_, _ = await rig.run("/bin/true")
+    assert exit_.limits == {}
+
+
+async def test_the_kernels_out_of_memory_killer_is_told_apart_from_any_sigkill(rig: Rig) -> None:
+    own = next((line.split(":", 2)[2] for line in _groups() if ":memory:" in line), None)
+    group = MEMORY_GROUP / (own or "").lstrip("/") / f"etl-test-{os.getpid()}"
+    if own is None or not os.access(group.parent, os.W_OK):
+        pytest.skip("no memory control group of version 1 may be made here")
+    group.mkdir()
+    try:
+        (group / "memory.limit_in_bytes").write_text(str(32 * MIB))
+        source = f"import os\nopen({str(group / 'cgroup.procs')!r}, 'w').write('0')\n" + EATER.format(mib=200)
+        exit_, _ = await rig.run_python(source)
+    finally:
+        group.rmdir()
+    assert (exit_.signal_number, exit_.stopped, exit_.oom_kill) == (signal.SIGKILL, None, True)
+
+
+async def test_limits_hold_for_many_at_once(rig: Rig) -> None:
+    tight = Resources(memory_bytes=30 * MIB)
+    ends = await asyncio.gather(
+        *(rig.run_python(EATER.format(mib=60), resources=tight) for _ in range(5)),
+        *(rig.run_python("pass", resources=tight) for _ in range(5)),
+    )
+    assert [exit_.stopped for exit_, _ in ends] == [Stop.MEMORY] * 5 + [None] * 5
+
+
+def _groups() -> list[str]:
+    return Path("/proc/self/cgroup").read_text().splitlines()
