@@ -51,9 +51,7 @@ class Cluster:
             self._run(aside, "initdb", "-D", self.programs.location(aside), *INITDB)
             _write_durably(aside / "pg_hba.conf", ONLY_BY_PASSWORD)
             passwords.renew()
-            self._execute(
-                aside, f"{ROLE}{_set_passwords(passwords)}CREATE DATABASE etl OWNER etl;\n"
-            )
+            self._execute(aside, f"{ROLE}{_set_passwords(passwords)}CREATE DATABASE etl OWNER etl;\n")
             passwords.keep()
             aside.rename(self.path)
         finally:

@@ -138,14 +138,22 @@ class Handler(BaseHTTPRequestHandler):
             return self._answer(416, {"detail": "nothing there"})
         part = data[first : last + 1]
         self.send_response(206 if self.headers.get("Range") else 200)
-        self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
+        self.send_header("Content-Range", f"{self._unit} {first}-{last}/{len(data)}")
         self.send_header("Content-Length", str(len(part)))
         self.end_headers()
         self.wfile.write(part)
         return None
 
+    @property
+    def _asked(self) -> str:
+        return self.headers.get("Range") or "bytes=0-"
+
+    @property
+    def _unit(self) -> str:
+        return self._asked.partition("=")[0]
+
     def _range(self, size: int) -> tuple[int, int]:
-        begin, _, end = (self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")
+        begin, _, end = self._asked.partition("=")[2].partition("-")
         return (int(begin), size - 1) if begin else (max(0, size - int(end)), size - 1)
 
 

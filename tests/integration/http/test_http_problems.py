@@ -197,7 +197,6 @@ async def test_what_is_not_there_is_404(admin: httpx.AsyncClient) -> None:
         "/api/v1",
         "/api/v1/nothing",
         "/api/v2/jobs",
-        "/metrics",
         "/schema",
         "/problems/nothing",
     ):
