@@ -24,11 +24,17 @@ class WorkerProcess:
     directory: Path
     environment: dict[str, str]
     process: "subprocess.Popen[bytes] | None" = None
+    began_at: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.directory / f"{self.name}.log"
 
     def start(self) -> None:
         data = self.directory / self.name
         data.mkdir(exist_ok=True)
-        with (self.directory / f"{self.name}.log").open("ab") as log:
+        with self.log.open("ab") as log:
+            self.began_at = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-I", str(ETL), "worker"],
                 env={
@@ -50,6 +56,12 @@ class WorkerProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    async def started(self) -> None:
+        """Until this life of it claims: a signal before that ends it as it ends any process."""
+        async with asyncio.timeout(60):
+            while b"worker_started" not in self.log.read_bytes()[self.began_at :]:
+                await asyncio.sleep(0.05)
 
     def stop(self) -> int:
         assert self.process is not None

@@ -57,6 +57,8 @@ async def test_after_any_crash_every_job_ends_once_and_no_two_attempts_overlap(
     ended = [await read(history, job.id) for job in jobs]
     attempts = {job.id: await history.attempts(job.id) for job in jobs}
     await database.close()
+    for worker in cluster.workers:
+        await worker.started()
     assert [worker.stop() for worker in cluster.workers] == [0, 0, 0]
     assert {job.state for job in ended} == {JobState.SUCCEEDED}, cluster.done
     entries = ledger.entries()

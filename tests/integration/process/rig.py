@@ -1,6 +1,7 @@
 """A run directory, a worker's life on it, and eyes on the machine's processes."""
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,9 @@ from domain.log import LogRef
 CLOCK = SystemClock()
 PYTHON = (sys.executable, "-I", "-S", "-c")
 PATIENCE_SECONDS = 30.0
+looks_into_the_zygote = pytest.mark.skipif(
+    os.geteuid() != 0, reason="the zygote is not dumpable: only root can list its descriptors"
+)
 CONTAINMENTS = [V2, V1, "subreaper"]
 
 

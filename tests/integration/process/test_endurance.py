@@ -4,9 +4,10 @@ import asyncio
 import threading
 from pathlib import Path
 
-from tests.integration.process.rig import Rig, children_of, eventually
+from tests.integration.process.rig import Rig, children_of, eventually, looks_into_the_zygote
 
 
+@looks_into_the_zygote
 async def test_a_thousand_attempts_leave_no_descriptor_thread_or_zombie(rig: Rig) -> None:
     """F39."""
     await _one(rig)  # brings the executor's threads to life

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.process.rig import Rig
+from tests.integration.process.rig import Rig, looks_into_the_zygote
 
 SOURCE_ROOT = Path(__file__).parents[3] / "src"
 _PR_CAPBSET_DROP = 24
@@ -59,6 +59,7 @@ async def test_no_descriptor_is_inherited(rig: Rig, tmp_path: Path) -> None:
     assert log.decode().splitlines() == ["0 /dev/null", "1 pipe", "2 pipe"]
 
 
+@looks_into_the_zygote
 async def test_a_zygote_inherits_nothing_either(rig: Rig) -> None:
     await rig.run("/bin/true")  # so the zygote has come up
     names = [name.removeprefix(str(rig.run_directory)) for name in _open_files(rig.zygote)]
