@@ -60,7 +60,7 @@ class WorkerProcess:
     async def started(self) -> None:
         """Until this life of it claims: a signal before that ends it as it ends any process."""
         async with asyncio.timeout(60):
-            while b"worker_started" not in self.log.read_bytes()[self.began_at :]:
+            while b"worker_started" not in self.log.read_bytes()[self.began_at :]:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.05)
 
     def stop(self) -> int:
