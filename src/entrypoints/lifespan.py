@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from domain.errors import Unavailable, WrongSetting
+from domain.errors import DatabaseUnavailable, Unavailable, WrongSetting
 from entrypoints.admin_key import ensure_admin_key
 from entrypoints.container import (
     Container,
@@ -22,9 +22,12 @@ from entrypoints.container import (
     running_embedded,
 )
 from entrypoints.settings import Settings
+from entrypoints.telemetry import Outage
 from entrypoints.worker.loop import WorkerLoop
 
 SERVER_FILE: Final = "server.json"
+START_PATIENCE_SECONDS: Final = 60.0
+START_PAUSE_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -63,10 +66,10 @@ async def serve(
     async with signals.watched(), AsyncExitStack() as stack:
         _make_directories(settings)
         url = await _database_url(stack, settings, keep=database)
-        await _check_durability(url)
-        await _check_schema(url, bring_up_to_date=database)
+        await _patiently(lambda: _check_durability(url))
+        await _patiently(lambda: _check_schema(url, bring_up_to_date=database))
         container = Container(settings=settings, database_url=url)
-        await _open(stack, container)
+        await _patiently(lambda: _open(stack, container))
         loop = await _start_worker(stack, container) if worker else None
         if api:
             await _start_api(stack, container, settings, say)
@@ -96,6 +99,26 @@ async def _database_url(stack: AsyncExitStack, settings: Settings, *, keep: bool
             f"`data.directory` ({settings.data.directory})."
         )
     return url
+
+
+async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """A start while the database restarts or fails over waits for it, and says so at once; one that
+    waits in vain ends with the reason.
+    """
+    outage = Outage("start")
+    try:
+        async with asyncio.timeout(START_PATIENCE_SECONDS):
+            while True:
+                try:
+                    await step()
+                except DatabaseUnavailable:
+                    outage.began()
+                    await asyncio.sleep(START_PAUSE_SECONDS)
+                else:
+                    outage.ended()
+                    return
+    except TimeoutError:
+        await step()
 
 
 async def _check_durability(url: str) -> None:
