@@ -11,7 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.embedded.postgres import EmbeddedPostgres
-from benchmarks.queue import depth, wakeup
+from benchmarks.queue import depth, horizon, wakeup
 from benchmarks.queue.contender import Contender, together
 from benchmarks.queue.ours import Ours
 from benchmarks.queue.pgqueuer import PgQueuer
@@ -165,7 +165,8 @@ async def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=20_000, help="no-op jobs of the fastest measurement")
     parser.add_argument("--rows", type=int, default=1_000_000, help="how deep the deep tables are")
-    parser.add_argument("--only", choices=["submit", "burn", "wakeup", "depth"])
+    parser.add_argument("--seconds", type=float, default=60, help="how long the other transaction is open")
+    parser.add_argument("--only", choices=["submit", "burn", "wakeup", "depth", "horizon"])
     given, report = parser.parse_args(), Report()
     with tempfile.TemporaryDirectory(prefix="etl-bench-") as directory:
         Path(directory).chmod(0o755)
@@ -181,6 +182,10 @@ async def main() -> int:
                 await wakeups(server, report)
             if given.only in (None, "depth"):
                 await depths(server, report, given.rows)
+            if given.only in (None, "horizon"):
+                url = await server.database()
+                await Ours(1).prepare(url)
+                await horizon.measure(url, given.seconds)
         finally:
             await postgres.stop()
     report.relative()
