@@ -48,7 +48,8 @@ Decision = Callable[[Job], Job]
 
 
 class JobQueue(Protocol):
-    """Each method is one transaction, and writes each change's event in it.
+    """Each change of a job is one transaction, which holds its event too. A method that covers many
+    jobs may take more than one, each complete in itself.
 
     All raise DatabaseUnavailable when the store cannot be reached; what was asked may then have
     been done, and asking again does no harm.
