@@ -65,7 +65,7 @@ class RenewSession:
             await self._begin_again()
             return None
         self.held.renewed_at = asked_at
-        still_ours = {Claim(job_id=h.job_id, fence=h.fence): h for h in renewal.holdings}
+        still_ours = {Claim.of(h): h for h in renewal.holdings}
         for held in self.held.all():
             self._apply(held, still_ours.get(held.claim), asked_at)
         await self.settle_unknown(renewal.holdings)

@@ -71,7 +71,7 @@ class RunAttempt:
 
     async def __call__(self, job: Job) -> Job | None:
         """The job after its attempt; None where the attempt was not started or its report refused."""
-        claim = Claim(job_id=job.id, fence=job.fence)
+        claim = Claim.of(job)
         if not await self.reports.may_start(claim):
             return await self._give_back(job, claim)
         if not await self._is_under_our_lease(job, claim):
@@ -109,7 +109,7 @@ class RunAttempt:
     async def finish(self, job: Job, process: RunningProcess) -> Job | None:
         """From a running program, started here or adopted, to its report."""
         held = Held(
-            claim=Claim(job_id=job.id, fence=job.fence),
+            claim=Claim.of(job),
             process=process,
             is_last_attempt=job.is_last_attempt,
             since=self.clock.elapsed(),

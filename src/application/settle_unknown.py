@@ -25,7 +25,7 @@ class SettleUnknown:
 
     async def __call__(self, holdings: Sequence[Holding]) -> int:
         """How many were settled. What the database does not answer for is tried again next time."""
-        unknown = {c: h for h in holdings if not self.held.knows(c := _claim(h))}
+        unknown = {c: h for h in holdings if not self.held.knows(c := Claim.of(h))}
         again = [claim for claim in unknown if claim in self._since]
         now = self.clock.elapsed()
         self._since = {claim: self._since.get(claim, now) for claim in unknown}
@@ -39,10 +39,6 @@ class SettleUnknown:
     def _is_stopped(self, claim: Claim, holding: Holding, now: float) -> bool:
         """Whether its supervisor, if there is one, has passed the last deadline that it can have got."""
         return now >= self.held.terms.deadline(self._since[claim], last=holding.is_last_attempt)
-
-
-def _claim(holding: Holding) -> Claim:
-    return Claim(job_id=holding.job_id, fence=holding.fence)
 
 
 def _lost(claim: Claim) -> Report:

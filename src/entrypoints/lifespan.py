@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from application.patience import until_answered
 from domain.errors import DatabaseUnavailable, Unavailable, WrongSetting
 from entrypoints.admin_key import ensure_admin_key
 from entrypoints.container import (
@@ -27,7 +28,6 @@ from entrypoints.worker.loop import WorkerLoop
 
 SERVER_FILE: Final = "server.json"
 START_PATIENCE_SECONDS: Final = 60.0
-START_PAUSE_SECONDS: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -106,17 +106,18 @@ async def _patiently(step: Callable[[], Awaitable[None]]) -> None:
     waits in vain ends with the reason.
     """
     outage = Outage("start")
+
+    async def told() -> None:
+        try:
+            await step()
+        except DatabaseUnavailable:
+            outage.began()
+            raise
+        outage.ended()
+
     try:
         async with asyncio.timeout(START_PATIENCE_SECONDS):
-            while True:
-                try:
-                    await step()
-                except DatabaseUnavailable:
-                    outage.began()
-                    await asyncio.sleep(START_PAUSE_SECONDS)
-                else:
-                    outage.ended()
-                    return
+            await until_answered(told)
     except TimeoutError:
         await step()
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -206,6 +207,7 @@ def _unnamed_file() -> int:
         return os.dup(file.fileno())
 
 
+@cache
 def _boot_id() -> str | None:
     """Changes with each start of the machine. None on macOS, where a restart is told as a lost supervisor."""
     try:

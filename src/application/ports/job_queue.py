@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 from uuid import UUID
 
 from domain.attempt import Ending
 from domain.job import Job
+from domain.log import LogRef
 from domain.queue import Queue
+from domain.worker import Holding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,11 @@ class Claim:
 
     job_id: UUID
     fence: int
+
+    @classmethod
+    def of(cls, named: Job | Holding | LogRef) -> Self:
+        """The claim under which this job, holding or log stands."""
+        return cls(job_id=named.id if isinstance(named, Job) else named.job_id, fence=named.fence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,14 +23,13 @@ class AttemptTasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, job: Job) -> None:
-        claim = Claim(job_id=job.id, fence=job.fence)
-        self._spawn(claim, self._told(job, self._run(job)))
+        self._spawn(Claim.of(job), self._told(job, self._run(job)))
 
     def take_over(self, left: Sequence[RunningProcess], adopted: Sequence[Job]) -> None:
         """Goes on with what an earlier life of this worker left, and stops what is no longer ours."""
-        ours = {Claim(job_id=job.id, fence=job.fence): job for job in adopted}
+        ours = {Claim.of(job): job for job in adopted}
         for process in left:
-            claim = claim_of(process)
+            claim = Claim.of(process.ref)
             if (job := ours.get(claim)) is None:
                 self._spawn(claim, _discard(process))
             else:
@@ -73,10 +72,6 @@ class AttemptTasks:
             about.warning("attempt_not_ours")
         else:
             about.info("attempt_ended", outcome=after.outcome, state=after.state)
-
-
-def claim_of(process: RunningProcess) -> Claim:
-    return Claim(job_id=process.ref.job_id, fence=process.ref.fence)
 
 
 async def _discard(process: RunningProcess) -> None:

@@ -12,6 +12,7 @@ from application.claim_jobs import ClaimJobs
 from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.patience import until_answered
+from application.ports.job_queue import Claim
 from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected
 from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
@@ -19,7 +20,7 @@ from application.run_attempt import RunAttempt
 from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable
 from domain.job import Job
 from entrypoints.telemetry import Outage
-from entrypoints.worker.attempts import AttemptTasks, claim_of
+from entrypoints.worker.attempts import AttemptTasks
 
 RETRY_SECONDS: Final = 1.0
 
@@ -73,7 +74,7 @@ class WorkerLoop:
         adoption waited for the database would adopt nothing, and all that runs would be stopped.
         """
         await self._parts.begin()
-        return await self._parts.adopt([claim_of(process) for process in left])
+        return await self._parts.adopt([Claim.of(process.ref) for process in left])
 
     def drain(self) -> None:
         """No more claims. May be called again."""
