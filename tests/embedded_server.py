@@ -16,7 +16,6 @@ from typing import Any, Final
 START_SECONDS: Final = 60
 PR_SET_PDEATHSIG: Final = 1
 SETTINGS: Final = {
-    "listen_addresses": "",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "autovacuum_naptime": "10s",
@@ -24,9 +23,13 @@ SETTINGS: Final = {
 
 
 class Server:
-    """Durable settings stay on: tests prove what users run. `kill` and `start` are for crash tests."""
+    """Durable settings stay on: tests prove what users run. `kill` and `start` are for crash tests.
 
-    def __init__(self) -> None:
+    `listen`: an address to listen on, open to its network; without one there is the socket alone.
+    """
+
+    def __init__(self, listen: str = "") -> None:
+        self._listen = listen
         # A short path: a socket's name has room for 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="etlpg-", dir="/tmp"))
         self._as = _unprivileged()
@@ -37,6 +40,9 @@ class Server:
         self._run(
             "initdb", "-D", str(self._data), "-U", "etl", "--auth=trust", "--encoding=UTF8", "--no-sync"
         )
+        if listen:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
 
     @property
     def url(self) -> str:
@@ -47,7 +53,8 @@ class Server:
         return self.directory / "data"
 
     def start(self) -> None:
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        pairs = {**SETTINGS, "listen_addresses": self._listen}.items()
+        settings = [part for name, value in pairs for part in ("-c", f"{name}={value}")]
         argv = [str(self._programs / "postgres"), "-D", str(self._data), "-k", str(self.directory), *settings]
         log = (self.directory / "log").open("ab")
         with log:

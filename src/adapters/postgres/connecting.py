@@ -22,6 +22,12 @@ SESSION: Final = {
     "lock_timeout": "8s",
     # A worker that is stopped between two statements must not keep its locks.
     "idle_in_transaction_session_timeout": "30s",
+    # The server's side of a connection whose machine vanished would stay for hours: a slot of
+    # max_connections each, and a listener for which notifications pile up.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "20s",
     # Each of our statements names its rows by key or by the order of an index. A plan that is kept from
     # when a table was empty must do so too: the queue is empty at every start, and then it is not.
     "enable_seqscan": "off",

@@ -67,7 +67,10 @@ class PostgresLeadership:
                 await connection.close()
 
 
-KEEPALIVE: Final = "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
+# The user timeout is for an answer that was on its way: no keepalive is sent while one is not acknowledged.
+KEEPALIVE: Final = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
+)
 
 _HOLD: Final = """
 SELECT EXISTS (
