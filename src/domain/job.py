@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain.attempt import Ending, Outcome, Reason, Usage
 from domain.command import Command, environment_faults
-from domain.errors import IllegalTransition, InvalidJob, JobIsFinal, JobIsNotFinal, Place
+from domain.errors import IllegalTransition, JobIsFinal, JobIsNotFinal, Place
 from domain.policy import YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
 from domain.resources import Resources
 
@@ -83,12 +83,8 @@ class JobSpec:
             ),
         )
 
-    def check(self) -> None:
-        """Raises InvalidJob that names every place at once, where this could never run."""
-        if places := tuple(self.faults()):
-            raise InvalidJob("This job could never run; `errors` names each place.", places)
-
     def faults(self) -> Iterator[Place]:
+        """Each place at which this could never run."""
         yield from self.command.faults()
         yield from environment_faults(self.environment)
         yield from self.retry.faults()

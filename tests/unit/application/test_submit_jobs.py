@@ -91,3 +91,38 @@ async def test_a_batch_names_every_wrong_job_by_its_index(world: World) -> None:
 async def test_a_batch_without_faults_is_accepted_whole(world: World) -> None:
     submitted = await SubmitBatch(world.submit())([a_spec(), a_spec()], ALICE)
     assert len(submitted.jobs) == len(world.records.jobs) == 2
+
+
+async def test_an_unknown_script_in_a_batch_is_named_by_its_index(world: World) -> None:
+    unknown = a_spec(command=Command(script="other.py"))
+    with pytest.raises(UnknownScript) as refused:
+        await SubmitBatch(world.submit())([a_spec(), unknown, a_spec(), unknown], ALICE)
+    assert [place.pointer for place in refused.value.places] == ["/jobs/1/script", "/jobs/3/script"]
+    assert world.records.jobs == {}
+
+
+async def test_everything_that_is_wrong_with_a_job_is_told_at_once(world: World) -> None:
+    wrong = a_spec(command=Command(script="other.py"), priority=101)
+    with pytest.raises(InvalidJob) as refused:
+        await SubmitBatch(world.submit())([a_spec(), wrong], ALICE)
+    assert [place.pointer for place in refused.value.places] == ["/jobs/1/priority", "/jobs/1/script"]
+
+
+async def test_who_may_not_submit_is_not_told_which_scripts_there_are(world: World) -> None:
+    with pytest.raises(MissingScope):
+        await world.submit()([a_spec(command=Command(script="other.py"))], replace(ALICE, scopes=frozenset()))
+
+
+async def test_each_script_of_a_batch_is_looked_at_once(world: World) -> None:
+    looked = []
+
+    class Watched:
+        directory = world.scripts.directory
+
+        def argv(self, script: str) -> tuple[str, ...]:
+            looked.append(script)
+            return world.scripts.argv(script)
+
+    submit = replace(world.submit(), scripts=Watched())
+    await SubmitBatch(submit)([a_spec() for _ in range(5)], ALICE)
+    assert len(looked) == 1

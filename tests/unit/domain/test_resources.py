@@ -3,7 +3,6 @@
 import pytest
 
 from domain.attempt import Exit, Outcome, Stop, judge
-from domain.errors import InvalidJob
 from domain.resources import UNLIMITED, Resources
 from tests.builders import a_job
 
@@ -25,13 +24,12 @@ def test_no_limit_is_a_sound_choice_and_the_default() -> None:
     ],
 )
 def test_a_limit_outside_its_range_is_refused_with_its_place(resources: Resources, pointer: str) -> None:
-    with pytest.raises(InvalidJob) as refused:
-        a_job(resources=resources).spec.check()
-    assert [place.pointer for place in refused.value.places] == [pointer]
+    assert [place.pointer for place in a_job(resources=resources).spec.faults()] == [pointer]
 
 
 def test_the_least_limits_are_accepted() -> None:
-    a_job(resources=Resources(memory_bytes=2**20, cpu_seconds=0.001, open_files=16, processes=1)).spec.check()
+    least = Resources(memory_bytes=2**20, cpu_seconds=0.001, open_files=16, processes=1)
+    assert list(a_job(resources=least).spec.faults()) == []
 
 
 @pytest.mark.parametrize(
