@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from application.held_attempts import HeldAttempts
+from application.ports.clock import Clock
 from application.ports.job_queue import JobQueue
+from application.ports.meters import Meters
 from application.require_disk_space import RequireDiskSpace
 from domain.job import Job
 
@@ -19,6 +21,8 @@ class ClaimJobs:
     queue: JobQueue
     held: HeldAttempts
     require_disk_space: RequireDiskSpace
+    clock: Clock
+    meters: Meters
 
     async def __call__(self) -> Sequence[Job]:
         """None without a session or a free slot. Raises DiskNearlyFull, DiskUnavailable."""
@@ -26,4 +30,14 @@ class ClaimJobs:
         if self.held.session_id is None or limit == 0:
             return ()
         await self.require_disk_space()
-        return await self.queue.claim(self.held.session_id, limit)
+        asked_at, heard_at = self.clock.elapsed(), self.held.heard_at
+        self.held.heard_at = None
+        jobs = await self.queue.claim(self.held.session_id, limit)
+        self._measure(jobs, asked_at, heard_at)
+        return jobs
+
+    def _measure(self, jobs: Sequence[Job], asked_at: float, heard_at: float | None) -> None:
+        at, now = self.clock.elapsed(), self.clock.now()
+        self.meters.claimed(at - asked_at, [(now - job.due_at).total_seconds() for job in jobs])
+        if heard_at is not None and jobs:
+            self.meters.woken(at - heard_at)

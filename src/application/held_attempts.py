@@ -36,6 +36,8 @@ class HeldAttempts:
         self.renewed_at = 0.0
         self.wake = asyncio.Event()
         """Set whenever a claim may bring something: a slot became free, or a notice came."""
+        self.heard_at: float | None = None
+        """When the first notice came that no claim has answered yet; none while no slot was free."""
         self._claims: set[Claim] = set()
         self._held: dict[Claim, Held] = {}
         self._disowned: set[Claim] = set()
@@ -47,6 +49,12 @@ class HeldAttempts:
     @property
     def taken(self) -> int:
         return len(self._claims)
+
+    def hear(self, at: float) -> None:
+        """A notice that something waits came at `at`, on Clock.elapsed()."""
+        if self.free and self.heard_at is None:
+            self.heard_at = at
+        self.wake.set()
 
     def knows(self, claim: Claim) -> bool:
         """Whether the attempt of this claim has a slot here, started or not."""

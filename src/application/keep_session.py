@@ -7,6 +7,7 @@ from uuid import UUID
 from application.held_attempts import Held, HeldAttempts
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Claim, JobQueue
+from application.ports.meters import Meters, Renewed
 from application.ports.worker_registry import Renewal, WorkerRegistry
 from application.settle_unknown import SettleUnknown
 from domain.errors import DatabaseUnavailable
@@ -53,6 +54,7 @@ class RenewSession:
     adopt: AdoptAttempts
     settle_unknown: SettleUnknown
     clock: Clock
+    meters: Meters
     held: HeldAttempts
 
     async def __call__(self) -> Renewal | None:
@@ -60,7 +62,7 @@ class RenewSession:
         if self.held.session_id is None:
             return None
         asked_at = self.clock.elapsed()
-        renewal = await self.workers.renew(self.held.session_id, self.held.terms)
+        renewal = await self._asked(self.held.session_id, asked_at)
         if renewal is None:
             await self._begin_again()
             return None
@@ -69,6 +71,17 @@ class RenewSession:
         for held in self.held.all():
             self._apply(held, still_ours.get(held.claim), asked_at)
         await self.settle_unknown(renewal.holdings)
+        return renewal
+
+    async def _asked(self, session_id: UUID, asked_at: float) -> Renewal | None:
+        try:
+            renewal = await self.workers.renew(session_id, self.held.terms)
+        except DatabaseUnavailable:
+            self.meters.renewed(Renewed.FAILED)
+            raise
+        is_late = asked_at - self.held.renewed_at > 2 * self.held.terms.renew_every_seconds
+        in_time = Renewed.LATE if is_late else Renewed.IN_TIME
+        self.meters.renewed(Renewed.DEAD if renewal is None else in_time)
         return renewal
 
     def _apply(self, held: Held, holding: Holding | None, asked_at: float) -> None:

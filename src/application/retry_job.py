@@ -6,6 +6,7 @@ from uuid import UUID
 from application.ports.clock import Chance, Clock
 from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
+from application.ports.meters import Meters
 from application.ports.notifier import JobsWaiting, Notifier
 from domain.access import Principal, Scope
 from domain.job import Job
@@ -20,6 +21,7 @@ class RetryJob:
     notifier: Notifier
     clock: Clock
     chance: Chance
+    meters: Meters
 
     async def __call__(self, job_id: UUID, by: Principal) -> Job:
         """Raises JobNotFound, JobIsNotFinal, and MissingScope for a command without `jobs:command`."""
@@ -27,5 +29,6 @@ class RetryJob:
         by.require(Scope.JOBS_COMMAND if old.spec.command.script is None else Scope.JOBS_SUBMIT)
         job = old.retried(self.chance.new_id(), self.clock.now(), by.name)
         submitted = await self.queue.submit([job])
+        self.meters.submitted(1)
         self.notifier.publish(JobsWaiting(job.spec.queue))
         return submitted.jobs[0]

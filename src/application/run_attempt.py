@@ -11,6 +11,7 @@ from application.patience import until_answered
 from application.ports.clock import Clock
 from application.ports.job_queue import Claim, JobQueue, Report
 from application.ports.log_store import LogStore
+from application.ports.meters import Meters
 from application.ports.notifier import JobChanged, JobsWaiting, Notifier
 from application.ports.process_runner import Launch, ProcessRunner, RunningProcess
 from application.ports.script_catalog import ScriptCatalog
@@ -64,6 +65,7 @@ class RunAttempt:
     scripts: ScriptCatalog
     notifier: Notifier
     clock: Clock
+    meters: Meters
     held: HeldAttempts
     environment: Mapping[str, str]
     """The names passed through from the worker's own environment."""
@@ -81,7 +83,13 @@ class RunAttempt:
             launch = self._launch(job)
         except UnknownScript as error:
             return await self._report(job, Exit(start_error=error.detail))
-        return await self.finish(job, await self.runner.start(launch))
+        return await self.finish(job, await self._started(launch))
+
+    async def _started(self, launch: Launch) -> RunningProcess:
+        asked_at = self.clock.elapsed()
+        process = await self.runner.start(launch)
+        self.meters.program_started(self.clock.elapsed() - asked_at)
+        return process
 
     async def _is_under_our_lease(self, job: Job, claim: Claim) -> bool:
         """The deadline is reckoned from the present session's lease, so the attempt must be held by it.
@@ -124,7 +132,8 @@ class RunAttempt:
     async def _report(self, job: Job, exit_: Exit) -> Job | None:
         ending = await self._ending(job, exit_)
         report = Report(job_id=job.id, fence=job.fence, ending=ending)
-        after = await self.reports.ended(report)
+        if (after := await self.reports.ended(report)) is not None:
+            self.meters.attempt_ended(ending)
         self.notifier.publish(JobChanged(job.id))
         if after is not None and (not after.state.is_final or job.spec.concurrency):
             self.notifier.publish(JobsWaiting(job.spec.queue))

@@ -6,6 +6,7 @@ from functools import cache
 
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Idempotency, JobQueue, Submitted
+from application.ports.meters import Meters
 from application.ports.notifier import JobsWaiting, Notifier
 from application.ports.script_catalog import ScriptCatalog
 from domain.access import Principal, Scope
@@ -34,6 +35,7 @@ class SubmitJobs:
     notifier: Notifier
     clock: Clock
     chance: Chance
+    meters: Meters
     rules: SubmitRules
 
     async def __call__(
@@ -60,6 +62,8 @@ class SubmitJobs:
         now = self.clock.now()
         jobs = [new_job(self.chance.new_id(), spec, now, by.name) for spec in accepted]
         submitted = await self.queue.submit(jobs, idempotency)
+        if not submitted.replayed:
+            self.meters.submitted(len(jobs))
         self.notifier.publish(*{JobsWaiting(job.spec.queue) for job in submitted.jobs})
         return submitted
 

@@ -154,6 +154,11 @@ class Job:
             f"{self.fence - self.attempt} claims before this one were put back."
         )
 
+    @property
+    def due_at(self) -> datetime:
+        """From when on it may run, or could have; by the wall clock of the machine that submitted it."""
+        return self.not_before or self.submitted_at
+
     def is_due(self, at: datetime) -> bool:
         return self.state is JobState.QUEUED and (self.not_before is None or self.not_before <= at)
 

@@ -30,6 +30,7 @@ from adapters.postgres.notifier import PostgresNotifier
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.process.runner import SupervisedProcessRunner
 from adapters.process.supervisor import kernel
+from adapters.prometheus.meters import PrometheusMeters
 from adapters.system.clock import SystemChance, SystemClock
 from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
@@ -62,11 +63,13 @@ from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitBatch, SubmitJobs
-from entrypoints.from_settings import http_config, passed_environment, submit_rules, this_worker
+from entrypoints import from_settings
+from entrypoints.exposition import Exposition
+from entrypoints.gauges import gauges_of
 from entrypoints.health import health_checks
-from entrypoints.http.app import create_app
+from entrypoints.http.app import create_app, create_watch_app
 from entrypoints.http.server import HttpServer
-from entrypoints.http.use_cases import UseCases
+from entrypoints.http.use_cases import UseCases, only_this_process
 from entrypoints.settings import Settings
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
@@ -144,10 +147,23 @@ class Container(DeclarativeContainer):
     runner: Provider[ProcessRunner] = Singleton(
         SupervisedProcessRunner, Callable(run_directory, settings), settings.provided.process.user
     )
+    held = Singleton(HeldAttempts, settings.provided.worker.slots, settings.provided.lease_terms)
+    meters: Provider[PrometheusMeters] = Singleton(
+        PrometheusMeters, Callable(gauges_of, database.provided.pools, held, clock)
+    )
 
     # -- what callers do ---------------------------------------------------------------------------
 
-    submit = Singleton(SubmitJobs, queue, scripts, notifier, clock, chance, Singleton(submit_rules, settings))
+    submit = Singleton(
+        SubmitJobs,
+        queue,
+        scripts,
+        notifier,
+        clock,
+        chance,
+        meters,
+        Singleton(from_settings.submit_rules, settings),
+    )
     require_disk_space = Singleton(RequireDiskSpace, disk, settings.provided.retention.disk_floor)
     read_log_lines = Singleton(ReadLogLines, logs)
     health = Singleton(
@@ -159,7 +175,7 @@ class Container(DeclarativeContainer):
         submit_jobs=submit,
         submit_batch=Singleton(SubmitBatch, submit),
         cancel_job=Singleton(CancelJob, queue, notifier, clock),
-        retry_job=Singleton(RetryJob, queue, history, notifier, clock, chance),
+        retry_job=Singleton(RetryJob, queue, history, notifier, clock, chance, meters),
         read_job=Singleton(ReadJob, history),
         explain_job=Singleton(ExplainJob, history, clock),
         await_job=Singleton(AwaitJob, history, notifier, clock),
@@ -181,20 +197,38 @@ class Container(DeclarativeContainer):
         list_keys=Singleton(ListKeys, access),
         revoke_key=Singleton(RevokeKey, access, clock),
         check_health=health,
-        read_metrics=Singleton(ReadMetrics, queue, workers, Callable(partial, horizon_holder, database)),
+        exposition=Singleton(
+            Exposition,
+            meters.provided.registry,
+            Singleton(ReadMetrics, queue, workers, Callable(partial, horizon_holder, database)),
+            disk,
+            settings.provided.retention.disk_floor,
+        ),
     )
 
     http_server: Provider[HttpServer] = Singleton(
         HttpServer,
-        Singleton(create_app, use_cases, Callable(http_config, settings)),
+        Singleton(create_app, use_cases, Callable(from_settings.http_config, settings), meters),
         settings.provided.http.host,
         settings.provided.http.port,
+    )
+    watch_server: Provider[HttpServer] = Singleton(
+        HttpServer,
+        Singleton(
+            create_watch_app,
+            Callable(only_this_process, use_cases),
+            Callable(from_settings.watch_config, settings),
+            meters,
+        ),
+        settings.provided.worker.http_host,
+        settings.provided.worker.http_port,
     )
 
     # -- what a worker does --------------------------------------------------------------------------
 
-    held = Singleton(HeldAttempts, settings.provided.worker.slots, settings.provided.lease_terms)
-    begin = Singleton(BeginSession, workers, clock, chance, held, Singleton(this_worker, settings))
+    begin = Singleton(
+        BeginSession, workers, clock, chance, held, Singleton(from_settings.this_worker, settings)
+    )
     adopt = Singleton(AdoptAttempts, queue, held)
     run = Singleton(
         RunAttempt,
@@ -205,8 +239,9 @@ class Container(DeclarativeContainer):
         scripts=scripts,
         notifier=notifier,
         clock=clock,
+        meters=meters,
         held=held,
-        environment=Callable(passed_environment, settings),
+        environment=Callable(from_settings.passed_environment, settings),
         log_max_bytes=settings.provided.logs.max_size,
     )
     worker: Provider[WorkerLoop] = Singleton(
@@ -226,17 +261,19 @@ class Container(DeclarativeContainer):
                 adopt,
                 Singleton(SettleUnknown, queue, clock, held),
                 clock,
+                meters,
                 held,
             ),
-            claim=Singleton(ClaimJobs, queue, held, require_disk_space),
+            claim=Singleton(ClaimJobs, queue, held, require_disk_space, clock, meters),
             run=run,
+            clock=clock,
             poll_seconds=settings.provided.worker.poll,
         ),
     )
     maintenance: Provider[Maintenance] = Singleton(
         Maintenance,
         List(
-            Singleton(Duty, "rescue", 1.0, Singleton(RescueLost, queue, notifier)),
+            Singleton(Duty, "rescue", 1.0, Singleton(RescueLost, queue, notifier, meters)),
             Singleton(Duty, "expire", 1.0, Singleton(ExpireJobs, queue, notifier)),
             Singleton(Duty, "promote", 5.0, queue.provided.promote),
             Singleton(

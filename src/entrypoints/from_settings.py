@@ -30,6 +30,13 @@ def http_config(settings: Settings) -> HttpConfig:
     )
 
 
+def watch_config(settings: Settings) -> HttpConfig:
+    """Of a worker's own address: without keys only where nobody else can ask."""
+    is_local = is_loopback(settings.worker.http_host)
+    auth = settings.http.auth or not is_local
+    return HttpConfig(auth=auth, max_body=settings.http.max_body, open_metrics=is_local, version=VERSION)
+
+
 def this_worker(settings: Settings) -> Worker:
     """Its id is that of no session: every session begins with a new one."""
     return Worker(

@@ -74,6 +74,7 @@ async def serve(
         if api:
             await _start_api(stack, container, settings, say)
         if loop is not None and not api:
+            await _start_watch(stack, container, settings)
             say("The worker is ready.")
         await _until_stopped(signals, loop)
 
@@ -150,6 +151,22 @@ async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLo
     stack.push_async_callback(loop.stop)
     await loop.start()
     return loop
+
+
+async def _start_watch(stack: AsyncExitStack, container: Container, settings: Settings) -> None:
+    """A worker's own address, for /health and /metrics."""
+    if settings.worker.http_port is None:
+        return
+    server = container.watch_server()
+    stack.push_async_callback(server.stop)
+    try:
+        port = await server.start()
+    except OSError as error:
+        place = f"{settings.worker.http_host}:{settings.worker.http_port}"
+        raise WrongSetting(
+            f"worker.http_host, worker.http_port: {place} cannot be listened on: {error.strerror}."
+        ) from None
+    log.info("worker_listens", address=_address(settings.worker.http_host, port))
 
 
 async def _start_api(

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeVar, cast
 
 from psycopg.pq import TransactionStatus
@@ -13,10 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres.connecting import ANSWER_SECONDS, PatientConnection, conninfo
 from adapters.postgres.failures import READ_ONLY, is_repeatable, told_in_our_words
-from adapters.postgres.pooling import pooled
+from adapters.postgres.pooling import CountedPool, pooled
 from domain.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """One pool of connections at one moment. `waiting`: who has asked for one and has none yet."""
+
+    pool: str
+    size: int
+    in_use: int
+    waiting: int
+
+
 Work = Callable[[AsyncConnection], Awaitable[Result]]
 
 TRIES: Final = 5
@@ -52,6 +65,10 @@ class Database:
             if (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on":
                 raise DatabaseUnavailable(READ_ONLY)
 
+    def pools(self) -> tuple[PoolUse, ...]:
+        """How busy they are; costs nothing."""
+        return _use("shared", self._shared), _use("reserved", self._reserved)
+
     async def close(self) -> None:
         await self._shared.dispose()
         await self._reserved.dispose()
@@ -81,6 +98,11 @@ class Database:
         connection = await PatientConnection.connect(self._conninfo)
         connection.answer_seconds = self._answer_seconds
         return connection
+
+
+def _use(name: str, engine: AsyncEngine) -> PoolUse:
+    pool = cast("CountedPool", engine.sync_engine.pool)
+    return PoolUse(name, pool.size(), pool.checkedout(), pool.waiting)
 
 
 async def _once(engine: AsyncEngine, work: Work[Result]) -> Result:

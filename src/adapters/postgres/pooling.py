@@ -12,10 +12,23 @@ from typing import Any, Final
 
 from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
 
 REST_SECONDS: Final = 1.0
 _RETURNED: Final = "returned_at"
+
+
+class CountedPool(AsyncAdaptedQueuePool):
+    """A pool that knows how many wait for a connection, be it for a free one or for a new one."""
+
+    waiting = 0
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        self.waiting += 1
+        try:
+            return super()._do_get()
+        finally:
+            self.waiting -= 1
 
 
 def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> AsyncEngine:
@@ -23,6 +36,7 @@ def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> 
     engine = create_async_engine(
         "postgresql+psycopg://",
         async_creator=connect,
+        poolclass=CountedPool,
         pool_size=size,
         max_overflow=0,
         pool_timeout=seconds,

@@ -1,5 +1,6 @@
 """The HTTP API as one ASGI application."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from litestar import Litestar, Router
@@ -7,8 +8,10 @@ from litestar.connection import Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from application.ports.meters import Meters
 from domain.access import Principal
 from domain.errors import EtlError
 from entrypoints.http import docs, health, jobs, keys, logs, metrics, problem_pages, queues, workers
@@ -23,9 +26,14 @@ BASE: Final = "/api/v1"
 __all__ = ["HttpConfig", "UseCases", "create_app"]
 
 
-def create_app(use_cases: UseCases, config: HttpConfig) -> ASGIApp:
+def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters) -> ASGIApp:
     """Opens nothing: whoever composes the process opens what the use cases need, before."""
-    return Front(routes_of(use_cases, config), config)
+    return Front(routes_of(use_cases, config), config, meters)
+
+
+def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters) -> ASGIApp:
+    """What a process without the API tells of itself: health and figures."""
+    return Front(_litestar(use_cases, config, _watched(config)), config, meters)
 
 
 def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
@@ -33,14 +41,19 @@ def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
     nouns = (jobs, logs, queues, workers, keys)
     base = Router(BASE, route_handlers=[handler for noun in nouns for handler in noun.HANDLERS])
     pages = docs.HANDLERS if config.docs else docs.HANDLERS[:1]
+    return _litestar(use_cases, config, [base, *_watched(config), *pages])
+
+
+def _watched(config: HttpConfig) -> list[HTTPRouteHandler]:
+    figures = metrics.handlers_of(open_to_all=config.open_metrics)
+    return [*health.HANDLERS, *figures, *problem_pages.HANDLERS]
+
+
+def _litestar(
+    use_cases: UseCases, config: HttpConfig, handlers: Sequence[Router | HTTPRouteHandler]
+) -> Litestar:
     return Litestar(
-        route_handlers=[
-            base,
-            *health.HANDLERS,
-            *metrics.handlers_of(open_to_all=config.open_metrics),
-            *problem_pages.HANDLERS,
-            *pages,
-        ],
+        route_handlers=handlers,
         dependencies={
             "use_cases": Provide(lambda: use_cases, sync_to_thread=False),
             "by": Provide(_caller, sync_to_thread=False),

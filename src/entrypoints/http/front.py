@@ -13,8 +13,10 @@ from uuid import uuid4
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from application.ports.meters import Meters
 from domain.errors import EtlError
 from entrypoints.http.body_limit import limited
 from entrypoints.http.config import HttpConfig
@@ -34,6 +36,10 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """Defaults: a handler that knows better has said so."""
+
+NO_OPERATION: Final = "none"
+CUT: Final = 499
+"""Told of a request that had no answer before its client was gone."""
 
 _log = structlog.get_logger("http")
 
@@ -57,6 +63,7 @@ class Front:
 
     app: ASGIApp
     config: HttpConfig
+    meters: Meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -69,7 +76,21 @@ class Front:
             try:
                 await self._answer(scope, receive, _marking(scope, send, exchange, self.config), exchange)
             finally:
-                _tell(scope, exchange)
+                self._tell(scope, exchange)
+
+    def _tell(self, scope: HTTPScope, exchange: Exchange) -> None:
+        user, seconds = scope.get("user"), time.perf_counter() - exchange.began
+        operation = _operation(scope)
+        method = scope["method"] if operation != NO_OPERATION else "any"  # anybody can make up a method
+        self.meters.answered(operation, method, exchange.status or CUT, seconds)
+        _log.info(
+            "http.answered",
+            **dict(_facts(scope)),
+            operation=operation,
+            status=exchange.status,
+            seconds=round(seconds, 4),
+            principal=getattr(user, "name", None),
+        )
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, exchange: Exchange) -> None:
         try:
@@ -117,15 +138,10 @@ def _marking(scope: HTTPScope, send: Send, exchange: Exchange, config: HttpConfi
     return marked
 
 
-def _tell(scope: HTTPScope, exchange: Exchange) -> None:
-    user = scope.get("user")
-    _log.info(
-        "http.answered",
-        **dict(_facts(scope)),
-        status=exchange.status,
-        seconds=round(time.perf_counter() - exchange.began, 4),
-        principal=getattr(user, "name", None),
-    )
+def _operation(scope: HTTPScope) -> str:
+    """Its id, once the router has found one."""
+    handler = scope.get("route_handler")
+    return (handler.name if isinstance(handler, HTTPRouteHandler) else None) or NO_OPERATION
 
 
 def _facts(scope: HTTPScope) -> Iterator[tuple[str, object]]:

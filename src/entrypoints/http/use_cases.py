@@ -1,6 +1,6 @@
 """What the HTTP API can do: the use cases that the composition root hands over."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
@@ -19,14 +19,14 @@ from application.read_jobs import (
     ReadJob,
 )
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
-from application.read_metrics import ReadMetrics
 from application.retry_job import RetryJob
 from application.submit_jobs import SubmitBatch, SubmitJobs
+from entrypoints.exposition import Exposition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
-    """One field a use case, named like it."""
+    """One field a use case, named like it; and all figures of this process."""
 
     authenticate: Authenticate
     submit_jobs: SubmitJobs
@@ -54,4 +54,9 @@ class UseCases:
     list_keys: ListKeys
     revoke_key: RevokeKey
     check_health: CheckHealth
-    read_metrics: ReadMetrics
+    exposition: Exposition
+
+
+def only_this_process(use_cases: UseCases) -> UseCases:
+    """Its figures without those of the installation, which every API tells."""
+    return replace(use_cases, exposition=replace(use_cases.exposition, read_metrics=None))

@@ -12,6 +12,7 @@ from application.claim_jobs import ClaimJobs
 from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.patience import until_answered
+from application.ports.clock import Clock
 from application.ports.job_queue import Claim
 from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected
 from application.ports.process_runner import ProcessRunner, RunningProcess
@@ -40,6 +41,7 @@ class WorkerParts:
     renew: RenewSession
     claim: ClaimJobs
     run: RunAttempt
+    clock: Clock
     poll_seconds: float
 
 
@@ -164,7 +166,9 @@ class WorkerLoop:
 
     def _heard(self, notice: Notice) -> None:
         match notice:
-            case JobsWaiting() | Reconnected():
+            case JobsWaiting():
+                self._held.hear(self._parts.clock.elapsed())
+            case Reconnected():
                 self._held.wake.set()
             case CancelRequested(session_id, job_id) if session_id == self._held.session_id:
                 self._held.stop(job_id)

@@ -12,6 +12,7 @@ import jsonschema_rs
 import msgspec
 
 from adapters.memory.access_store import MemoryAccessStore
+from adapters.memory.disk_space import MemoryDiskSpace
 from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.log_store import MemoryLogStore
@@ -19,6 +20,7 @@ from adapters.memory.notifier import MemoryNotifier
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
 from adapters.memory.worker_registry import MemoryWorkerRegistry
+from adapters.prometheus.meters import PrometheusMeters
 from adapters.system.clock import SystemChance, SystemClock
 from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
@@ -46,6 +48,7 @@ from domain.attempt import Ending
 from domain.horizon import HorizonHolder
 from domain.job import Job
 from domain.log import LogRef, Stream
+from entrypoints.exposition import Exposition
 from entrypoints.http.app import HttpConfig, UseCases, create_app, routes_of
 from entrypoints.http.openapi import document_of
 from tests.builders import TERMS, a_key, a_worker, claim_of, report_of, succeeded
@@ -70,6 +73,7 @@ class Api:
         self.checks: dict[str, Callable[[], Awaitable[None]]] = {}
         self.worker = a_worker()
         self.rules = rules
+        self.meters = PrometheusMeters()
         self.horizon: HorizonHolder | None = None
 
     async def oldest_transaction(self) -> HorizonHolder | None:
@@ -82,7 +86,7 @@ class Api:
         return secret
 
     def app(self, config: HttpConfig | None = None) -> Any:
-        return create_app(self.use_cases(), config or HttpConfig())
+        return create_app(self.use_cases(), config or HttpConfig(), self.meters)
 
     async def client(
         self, *scopes: Scope, config: HttpConfig | None = None, **headers: str
@@ -117,13 +121,15 @@ class Api:
         await self.logs.write(LogRef(job_id=job.id, fence=job.fence), stream, data)
 
     def use_cases(self) -> UseCases:
-        submit = SubmitJobs(self.queue, self.scripts, self.notifier, self.clock, CHANCE, self.rules)
+        submit = SubmitJobs(
+            self.queue, self.scripts, self.notifier, self.clock, CHANCE, self.meters, self.rules
+        )
         return UseCases(
             authenticate=Authenticate(self.access, self.clock),
             submit_jobs=submit,
             submit_batch=SubmitBatch(submit),
             cancel_job=CancelJob(self.queue, self.notifier, self.clock),
-            retry_job=RetryJob(self.queue, self.history, self.notifier, self.clock, CHANCE),
+            retry_job=RetryJob(self.queue, self.history, self.notifier, self.clock, CHANCE, self.meters),
             read_job=ReadJob(self.history),
             explain_job=ExplainJob(self.history, self.clock),
             await_job=AwaitJob(self.history, self.notifier, self.clock),
@@ -145,7 +151,12 @@ class Api:
             list_keys=ListKeys(self.access),
             revoke_key=RevokeKey(self.access, self.clock),
             check_health=CheckHealth(self.checks),
-            read_metrics=ReadMetrics(self.queue, self.registry, self.oldest_transaction),
+            exposition=Exposition(
+                self.meters.registry,
+                ReadMetrics(self.queue, self.registry, self.oldest_transaction),
+                MemoryDiskSpace(),
+                floor_bytes=1,
+            ),
         )
 
 

@@ -1,8 +1,8 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
-from application.claim_jobs import ClaimJobs
 from application.held_attempts import HeldAttempts
 from application.ports.job_queue import Claim
 from domain.worker import LeaseTerms
@@ -56,7 +56,7 @@ async def test_a_worker_claims_as_many_jobs_as_it_has_free_slots(world: World) -
     for _ in range(6):
         await world.queued()
     world.held.take_slot(a_claim())
-    assert len(await ClaimJobs(world.queue, world.held, world.require_disk_space)()) == 3
+    assert len(await world.claim()()) == 3
 
 
 @pytest.mark.parametrize("why", ["no session", "no free slot"])
@@ -66,4 +66,43 @@ async def test_a_worker_without_a_session_or_a_slot_claims_nothing(world: World,
         await world.begin()
         for _ in range(4):
             world.held.take_slot(a_claim())
-    assert await ClaimJobs(world.queue, world.held, world.require_disk_space)() == ()
+    assert await world.claim()() == ()
+
+
+async def test_a_claim_is_measured_with_the_wait_of_its_jobs(world: World) -> None:
+    await world.begin()
+    await world.queued()
+    await world.queued(not_before=world.clock.now() + timedelta(seconds=5))
+    world.clock.advance(8)
+    assert len(await world.claim()()) == 2
+    assert world.meters.read("etl_jobs_claimed_total") == 2
+    assert world.meters.read("etl_job_wait_seconds_sum") == 8 + 3
+
+
+async def test_a_notice_is_measured_by_the_claim_that_it_caused_once(world: World) -> None:
+    await world.begin()
+    await world.queued()
+    world.held.hear(world.clock.elapsed())
+    world.clock.advance(0.5)
+    world.held.hear(world.clock.elapsed())
+    assert world.held.wake.is_set()
+    await world.claim()()
+    await world.queued()
+    await world.claim()()
+    assert world.meters.read("etl_wakeup_seconds_count") == 1
+    assert world.meters.read("etl_wakeup_seconds_sum") == 0.5
+
+
+async def test_a_notice_that_brought_nothing_or_found_no_slot_is_not_measured(world: World) -> None:
+    await world.begin()
+    world.held.hear(world.clock.elapsed())
+    await world.claim()()
+    claims = [a_claim() for _ in range(4)]
+    for claim in claims:
+        world.held.take_slot(claim)
+    world.held.hear(world.clock.elapsed())
+    world.held.free_slot(claims[0])
+    await world.queued()
+    await world.claim()()
+    assert world.meters.read("etl_jobs_claimed_total") == 1
+    assert world.meters.read("etl_wakeup_seconds_count") == 0

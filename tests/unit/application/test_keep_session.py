@@ -1,7 +1,11 @@
 """A worker's session: what a renewal extends, stops and leaves alone, and how it begins again."""
 
+from dataclasses import replace
+
 import pytest
 
+from adapters.memory.worker_registry import MemoryWorkerRegistry
+from application.ports.worker_registry import Renewal
 from domain.errors import DatabaseUnavailable
 from domain.job import Job
 from domain.worker import Holding
@@ -112,3 +116,29 @@ async def test_an_adoption_that_the_database_did_not_answer_is_asked_for_again(w
     assert renewal is not None
     assert [holding.job_id for holding in renewal.holdings] == [job.id]
     assert holds.process.stops == 0
+
+
+@pytest.mark.parametrize(("after", "how"), [(20.0, "in_time"), (20.5, "late")])
+async def test_a_renewal_is_late_from_two_pauses_on(world: World, after: float, how: str) -> None:
+    await world.begin()
+    world.clock.advance(after)
+    await world.renew()
+    assert world.meters.read("etl_lease_renewals_total", result=how) == 1
+
+
+async def test_a_renewal_that_finds_the_session_dead_is_told_apart(world: World) -> None:
+    await world.begin()
+    await world.session_died()
+    await world.renew()
+    assert world.meters.read("etl_lease_renewals_total", result="dead") == 1
+
+
+async def test_a_renewal_that_is_not_answered_is_counted_as_failed(world: World) -> None:
+    class Away(MemoryWorkerRegistry):
+        async def renew(self, *_: object) -> Renewal | None:
+            raise DatabaseUnavailable("The database does not answer.")
+
+    await world.begin()
+    with pytest.raises(DatabaseUnavailable):
+        await replace(world.renew, workers=Away(world.records, world.clock))()
+    assert world.meters.read("etl_lease_renewals_total", result="failed") == 1

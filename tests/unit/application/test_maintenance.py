@@ -20,7 +20,8 @@ from tests.unit.application.worlds import ADMIN, World, ref_of
 async def test_an_attempt_whose_lease_expired_is_lost_and_its_queue_is_woken(world: World) -> None:
     job = await world.started(retry=repeatable(2), queue="night")
     world.clock.advance(61)
-    assert await RescueLost(world.queue, world.notifier)() == 1
+    assert await RescueLost(world.queue, world.notifier, world.meters)() == 1
+    assert world.meters.read("etl_attempts_rescued_total") == 1
     after = await world.job(job.id)
     assert (after.state, after.outcome) == (JobState.QUEUED, Outcome.LOST)
     assert world.notifier.published == [JobChanged(job.id), JobsWaiting("night")]
@@ -28,7 +29,7 @@ async def test_an_attempt_whose_lease_expired_is_lost_and_its_queue_is_woken(wor
 
 async def test_while_leases_hold_nothing_is_rescued(world: World) -> None:
     await world.started(retry=repeatable(2))
-    assert await RescueLost(world.queue, world.notifier)() == 0
+    assert await RescueLost(world.queue, world.notifier, world.meters)() == 0
     assert world.notifier.published == []
 
 

@@ -1,6 +1,5 @@
 import pytest
 
-from application.claim_jobs import ClaimJobs
 from domain.errors import DiskNearlyFull, DiskUnavailable
 from tests.unit.application.worlds import World
 
@@ -8,7 +7,7 @@ from tests.unit.application.worlds import World
 async def test_below_the_floor_nothing_is_claimed_until_there_is_room(world: World) -> None:
     await world.begin()
     job = await world.queued()
-    claim = ClaimJobs(world.queue, world.held, world.require_disk_space)
+    claim = world.claim()
     world.disk.free = 999
     with pytest.raises(DiskNearlyFull, match="disk_floor"):
         await claim()

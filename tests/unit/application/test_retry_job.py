@@ -14,7 +14,7 @@ from tests.unit.application.worlds import ALICE, World
 
 
 def retry(world: World) -> RetryJob:
-    return RetryJob(world.queue, world.history, world.notifier, world.clock, world.chance)
+    return RetryJob(world.queue, world.history, world.notifier, world.clock, world.chance, world.meters)
 
 
 async def ended(world: World, **spec: Any) -> Job:

@@ -51,6 +51,23 @@ async def test_the_program_is_started_as_the_job_says(world: World) -> None:
     assert (launch.timeout_seconds, launch.stop_grace_seconds) == (60.0, 1.0)
 
 
+async def test_the_start_and_the_end_of_an_attempt_are_counted(world: World) -> None:
+    await ran(world, await world.claimed())
+    await ran(world, await world.claimed(), BAD)
+    assert world.meters.read("etl_process_start_seconds_count") == 2
+    assert world.meters.read("etl_attempts_total", outcome="succeeded", reason="exit") == 1
+    assert world.meters.read("etl_attempts_total", outcome="failed", reason="exit") == 1
+
+
+async def test_an_end_whose_report_is_refused_is_not_counted(world: World) -> None:
+    job = await world.claimed()
+    task = await running(world, job)
+    await world.queue.report([report_of(job, lost())])
+    world.runner.processes[0].end(GOOD)
+    assert await task is None
+    assert world.meters.read("etl_attempts_total", outcome="succeeded", reason="exit") == 0
+
+
 async def test_a_command_is_started_as_it_is(world: World) -> None:
     await ran(world, await world.claimed(command=Command(argv=("/bin/echo", "$HOME"))))
     assert world.runner.launches[0].argv == ("/bin/echo", "$HOME")

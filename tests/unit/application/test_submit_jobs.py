@@ -75,6 +75,7 @@ async def test_the_same_request_again_answers_with_the_first_job(world: World) -
     first = await world.submit()([a_spec()], ALICE, a_request())
     again = await world.submit()([a_spec()], ALICE, a_request())
     assert (again.jobs, again.replayed, first.replayed) == (first.jobs, True, False)
+    assert world.meters.read("etl_jobs_submitted_total") == 1
 
 
 async def test_a_batch_names_every_wrong_job_by_its_index(world: World) -> None:

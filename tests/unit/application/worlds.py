@@ -8,10 +8,12 @@ from adapters.memory.access_store import MemoryAccessStore
 from adapters.memory.disk_space import MemoryDiskSpace
 from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.log_store import MemoryLogStore
+from adapters.memory.meters import MemoryMeters
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.system.clock import SystemChance
+from application.claim_jobs import ClaimJobs
 from application.held_attempts import Held, HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.require_disk_space import RequireDiskSpace
@@ -47,12 +49,15 @@ class World:
         self.scripts = MemoryScriptCatalog("load.py")
         self.disk = MemoryDiskSpace()
         self.require_disk_space = RequireDiskSpace(self.disk, 1000)
+        self.meters = MemoryMeters()
         self.runner = FakeProcessRunner()
         self.held = HeldAttempts(4, LeaseTerms())
         self.begin = BeginSession(self.registry, self.clock, self.chance, self.held, a_worker())
         self.adopt = AdoptAttempts(self.queue, self.held)
         self.settle = SettleUnknown(self.queue, self.clock, self.held)
-        self.renew = RenewSession(self.registry, self.begin, self.adopt, self.settle, self.clock, self.held)
+        self.renew = RenewSession(
+            self.registry, self.begin, self.adopt, self.settle, self.clock, self.meters, self.held
+        )
         self.run = RunAttempt(
             queue=self.queue,
             reports=Reports(self.queue),
@@ -61,12 +66,18 @@ class World:
             scripts=self.scripts,
             notifier=self.notifier,
             clock=self.clock,
+            meters=self.meters,
             held=self.held,
             environment={"PATH": "/bin", "LANG": "C"},
         )
 
     def submit(self, rules: SubmitRules = RULES) -> SubmitJobs:
-        return SubmitJobs(self.queue, self.scripts, self.notifier, self.clock, self.chance, rules)
+        return SubmitJobs(
+            self.queue, self.scripts, self.notifier, self.clock, self.chance, self.meters, rules
+        )
+
+    def claim(self) -> ClaimJobs:
+        return ClaimJobs(self.queue, self.held, self.require_disk_space, self.clock, self.meters)
 
     async def job(self, job_id: UUID) -> Job:
         return await self.history.get(job_id)

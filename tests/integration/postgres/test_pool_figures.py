@@ -1,0 +1,22 @@
+"""How busy the pools are, as the figures tell it."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from adapters.postgres.engine import Database, PoolUse
+
+
+async def test_connections_in_use_and_those_who_wait_for_one_are_told(database_url: str) -> None:
+    database = Database(database_url, pool_size=2, pool_seconds=20)
+    assert database.pools() == (PoolUse("shared", 2, 0, 0), PoolUse("reserved", 1, 0, 0))
+    async with AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(database.transaction())
+        waiting = asyncio.create_task(database.open())
+        async with asyncio.timeout(20):
+            while database.pools()[0].waiting == 0:  # noqa: ASYNC110 - a pool tells nobody of who waits
+                await asyncio.sleep(0)
+        assert database.pools()[0] == PoolUse("shared", 2, 2, 1)
+    await waiting
+    assert database.pools()[0] == PoolUse("shared", 2, 0, 0)
+    await database.close()
