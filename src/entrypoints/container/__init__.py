@@ -1,35 +1,27 @@
-"""Where every port meets its adapter. The only file that names adapters, or dependency-injector.
+"""Where every port meets its adapter. The only package that names adapters, and the
+only file that knows dependency-injector.
 
 Constructors never connect: the lifespan opens and closes. Each port's provider is annotated, so
 mypy proves that the adapter fits. Tests swap a part by constructor: `Container(queue=…)`.
 """
 
 from functools import partial
-from pathlib import Path
 from typing import Final
 
-import structlog
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, List, Provider, Singleton
 
-from adapters.embedded.postgres import EmbeddedPostgres, attach
 from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
 from adapters.postgres.access_store import PostgresAccessStore
-from adapters.postgres.clocks import seconds_ahead
-from adapters.postgres.durability import require_durable
 from adapters.postgres.engine import Database
-from adapters.postgres.horizon import horizon_holder
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.postgres.leadership import PostgresLeadership
-from adapters.postgres.migrate import migrate
-from adapters.postgres.migrate import pending as pending_migrations
 from adapters.postgres.notifier import PostgresNotifier
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.process.runner import SupervisedProcessRunner
-from adapters.process.supervisor import kernel
 from adapters.prometheus.meters import PrometheusMeters
 from adapters.system.clock import SystemChance, SystemClock
 from application.authenticate import Authenticate
@@ -64,6 +56,17 @@ from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitBatch, SubmitJobs
 from entrypoints import from_settings
+from entrypoints.container.machine import (
+    containment,
+    embedded_postgres,
+    horizon_holder,
+    migrate,
+    pending_migrations,
+    require_durable,
+    run_directory,
+    running_embedded,
+    seconds_ahead,
+)
 from entrypoints.exposition import Exposition
 from entrypoints.gauges import gauges_of
 from entrypoints.health import health_checks
@@ -86,34 +89,7 @@ __all__ = [
     "seconds_ahead",
 ]
 
-EMBEDDED: Final = "postgres"
 MAINTENANCE_TICK_SECONDS: Final = 5.0
-
-
-def containment() -> str:
-    """How process trees are held together on this machine, in the words of an attempt's record."""
-    return "subreaper" if kernel.LINUX else "best_effort"
-
-
-def running_embedded(data: Path) -> str | None:
-    """The URL of the embedded PostgreSQL that another process of this machine keeps in `data`."""
-    return attach(data / EMBEDDED)
-
-
-def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
-    """The database that this process is to keep itself."""
-    return EmbeddedPostgres(settings.data.directory / EMBEDDED, _told_of_database)
-
-
-def _told_of_database(event: str, **facts: object) -> None:
-    structlog.get_logger().warning(event.replace(".", "_"), **facts)
-
-
-def run_directory(settings: Settings) -> Path:
-    """Where supervisors keep what a restarted worker learns from: of this machine alone, where logs
-    may lie in a directory that several machines share.
-    """
-    return settings.data.directory / "run"
 
 
 class Container(DeclarativeContainer):

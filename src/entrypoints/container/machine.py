@@ -1,0 +1,55 @@
+"""What adapters tell of this machine and its database before there is a container."""
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from adapters.embedded.postgres import EmbeddedPostgres, attach
+from adapters.postgres.clocks import seconds_ahead
+from adapters.postgres.durability import require_durable
+from adapters.postgres.horizon import horizon_holder
+from adapters.postgres.migrate import migrate
+from adapters.postgres.migrate import pending as pending_migrations
+from adapters.process.supervisor import kernel
+from entrypoints.settings import Settings
+
+__all__ = [
+    "containment",
+    "embedded_postgres",
+    "horizon_holder",
+    "migrate",
+    "pending_migrations",
+    "require_durable",
+    "run_directory",
+    "running_embedded",
+    "seconds_ahead",
+]
+
+EMBEDDED: Final = "postgres"
+
+
+def containment() -> str:
+    """How process trees are held together on this machine, in the words of an attempt's record."""
+    return "subreaper" if kernel.LINUX else "best_effort"
+
+
+def running_embedded(data: Path) -> str | None:
+    """The URL of the embedded PostgreSQL that another process of this machine keeps in `data`."""
+    return attach(data / EMBEDDED)
+
+
+def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
+    """The database that this process is to keep itself."""
+    return EmbeddedPostgres(settings.data.directory / EMBEDDED, _told_of_database)
+
+
+def _told_of_database(event: str, **facts: object) -> None:
+    structlog.get_logger().warning(event.replace(".", "_"), **facts)
+
+
+def run_directory(settings: Settings) -> Path:
+    """Where supervisors keep what a restarted worker learns from: of this machine alone, where logs
+    may lie in a directory that several machines share.
+    """
+    return settings.data.directory / "run"
