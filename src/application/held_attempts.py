@@ -8,6 +8,7 @@ from uuid import UUID
 
 from application.ports.job_queue import Claim
 from application.ports.process_runner import RunningProcess
+from domain.attempt import Stop
 from domain.worker import LeaseTerms
 
 
@@ -38,6 +39,9 @@ class HeldAttempts:
         """Set whenever a claim may bring something: a slot became free, or a notice came."""
         self.heard_at: float | None = None
         """When the first notice came that no claim has answered yet; none while no slot was free."""
+        self.draining = False
+        """The worker is about to stop: nothing is started any more, so what was claimed is given back."""
+        self._stopping = False
         self._claims: set[Claim] = set()
         self._held: dict[Claim, Held] = {}
         self._disowned: set[Claim] = set()
@@ -56,6 +60,11 @@ class HeldAttempts:
             self.heard_at = at
         self.wake.set()
 
+    @property
+    def unsettled(self) -> int:
+        """Attempts that are being started or reported: nobody could adopt them as they are."""
+        return len(self._claims - self._held.keys())
+
     def knows(self, claim: Claim) -> bool:
         """Whether the attempt of this claim has a slot here, started or not."""
         return claim in self._claims
@@ -72,6 +81,8 @@ class HeldAttempts:
     def holding(self, held: Held) -> Iterator[None]:
         """The attempt is renewed, and can be stopped, for the length of the block."""
         self._held[held.claim] = held
+        if self._stopping:
+            held.process.stop(Stop.WORKER)
         try:
             yield
         finally:
@@ -100,3 +111,9 @@ class HeldAttempts:
         for held in self.all():
             if held.claim.job_id == job_id:
                 held.process.stop()
+
+    def stop_all(self) -> None:
+        """The worker takes what runs with it, and what is just being started."""
+        self._stopping = True
+        for held in self.all():
+            held.process.stop(Stop.WORKER)

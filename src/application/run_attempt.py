@@ -74,7 +74,7 @@ class RunAttempt:
     async def __call__(self, job: Job) -> Job | None:
         """The job after its attempt; None where the attempt was not started or its report refused."""
         claim = Claim.of(job)
-        if not await self.reports.may_start(claim):
+        if self.held.draining or not await self.reports.may_start(claim):
             return await self._give_back(job, claim)
         if not await self._is_under_our_lease(job, claim):
             return None

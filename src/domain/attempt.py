@@ -65,6 +65,9 @@ class Stop(StrEnum):
     LEASE = "lease"
     """The deadline passed after which somebody else may start the job (self-fencing)."""
 
+    WORKER = "worker"
+    """Its worker was stopped, and was set to take its programs with it (`worker.on_stop`)."""
+
     MEMORY = "memory"
     """Its processes together took more memory than `resources.memory_bytes`."""
 
@@ -162,6 +165,8 @@ def _stopped(stop: Stop, timeout_seconds: float, resources: Resources) -> tuple[
             return Outcome.CANCELLED, "cancelled", "Stopped because its cancellation was asked for."
         case Stop.LEASE:
             return Outcome.LOST, "lease_expired", "Stopped because its worker could not renew its lease."
+        case Stop.WORKER:
+            return Outcome.LOST, "worker_stopped", "Stopped because its worker was stopped."
         case Stop.MEMORY:
             return Outcome.FAILED, "out_of_memory", _over(f"{resources.memory_bytes} bytes of memory")
         case Stop.CPU:

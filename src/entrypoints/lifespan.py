@@ -4,10 +4,10 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -25,9 +25,12 @@ from entrypoints.container import (
 from entrypoints.settings import Settings
 from entrypoints.telemetry import Outage
 from entrypoints.worker.loop import WorkerLoop
+from entrypoints.worker.stopping import let_end
 
 SERVER_FILE: Final = "server.json"
 START_PATIENCE_SECONDS: Final = 60.0
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -41,6 +44,18 @@ class Signals:
 
     def received(self) -> None:
         (self.stop if self.drain.is_set() else self.drain).set()
+
+    async def unless_drained(self, start: Coroutine[Any, Any, T]) -> T | None:
+        """A signal in the middle of a start ends it."""
+        starting = asyncio.create_task(start)
+        asked = asyncio.create_task(self.drain.wait())
+        try:
+            await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+            return starting.result() if starting.done() else None
+        finally:
+            for task in (starting, asked):
+                task.cancel()
+            await asyncio.gather(starting, asked, return_exceptions=True)
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
@@ -64,19 +79,36 @@ async def serve(
     """
     signals = Signals()
     async with signals.watched(), AsyncExitStack() as stack:
-        _make_directories(settings)
-        url = await _database_url(stack, settings, keep=database)
-        await _patiently(lambda: _check_durability(url))
-        await _patiently(lambda: _check_schema(url, bring_up_to_date=database))
-        container = Container(settings=settings, database_url=url)
-        await _patiently(lambda: _open(stack, container))
-        loop = await _start_worker(stack, container) if worker else None
-        if api:
-            await _start_api(stack, container, settings, say)
-        if loop is not None and not api:
-            await _start_watch(stack, container, settings)
-            say("The worker is ready.")
-        await _until_stopped(signals, loop)
+        start = _start(stack, settings, say, api=api, worker=worker, database=database)
+        loop = await signals.unless_drained(start)
+        await signals.drain.wait()
+        if loop is not None:
+            on_stop = settings.worker.on_stop or ("wait" if api else "hand_over")
+            await let_end(loop, on_stop, settings.worker.drain, signals.stop)
+
+
+async def _start(
+    stack: AsyncExitStack,
+    settings: Settings,
+    say: Callable[[str], None],
+    *,
+    api: bool,
+    worker: bool,
+    database: bool,
+) -> WorkerLoop | None:
+    _make_directories(settings)
+    url = await _database_url(stack, settings, keep=database)
+    await _patiently(lambda: _check_durability(url))
+    await _patiently(lambda: _check_schema(url, bring_up_to_date=database))
+    container = Container(settings=settings, database_url=url)
+    await _patiently(lambda: _open(stack, container))
+    loop = await _start_worker(stack, container) if worker else None
+    if api:
+        await _start_api(stack, container, settings, say)
+    if loop is not None and not api:
+        await _start_watch(stack, container, settings)
+        say("The worker is ready.")
+    return loop
 
 
 def _make_directories(settings: Settings) -> None:
@@ -202,14 +234,3 @@ def _announce(path: Path, address: str) -> Callable[[], None]:
     aside.write_text(json.dumps({"url": address, "pid": os.getpid()}) + "\n", encoding="ascii")
     aside.rename(path)
     return lambda: path.unlink(missing_ok=True)
-
-
-async def _until_stopped(signals: Signals, loop: WorkerLoop | None) -> None:
-    await signals.drain.wait()
-    if loop is None:
-        return
-    loop.drain()
-    waits = [asyncio.create_task(loop.drained()), asyncio.create_task(signals.stop.wait())]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()

@@ -156,6 +156,16 @@ async def test_a_stopped_program_gets_sigterm_first(world: World, runner: Proces
     process.stop()
 
 
+async def test_a_program_that_its_worker_takes_with_it_says_so_whatever_is_asked_later(
+    world: World, runner: ProcessRunner
+) -> None:
+    process = await runner.start(world.launch("sleep"))
+    process.stop(Stop.WORKER)
+    process.stop()
+    exit_ = await process.wait()
+    assert (exit_.signal_number, exit_.stopped) == (signal.SIGTERM, Stop.WORKER)
+
+
 async def test_who_ignores_sigterm_is_killed_after_the_grace(world: World, runner: ProcessRunner) -> None:
     process = await runner.start(world.launch("stubborn"))
     await _appears(world.directory / READY)

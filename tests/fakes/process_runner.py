@@ -9,7 +9,7 @@ from domain.log import LogRef
 
 
 class FakeProcess:
-    """RunningProcess. It ends by `end`; a stop ends it as a cancel unless `ignores_stop`."""
+    """RunningProcess. It ends by `end`; a stop ends it as such unless `ignores_stop`."""
 
     def __init__(self, ref: LogRef, *, ignores_stop: bool = False) -> None:
         self.ref = ref
@@ -26,10 +26,10 @@ class FakeProcess:
     async def wait(self) -> Exit:
         return await asyncio.shield(self._exit)
 
-    def stop(self) -> None:
+    def stop(self, why: Stop = Stop.CANCEL) -> None:
         self.stops += 1
         if not self._ignores_stop:
-            self.end(Exit(signal_number=15, stopped=Stop.CANCEL))
+            self.end(Exit(signal_number=15, stopped=why))
 
     def extend(self, deadline: float) -> None:
         self.deadlines.append(deadline)

@@ -44,8 +44,8 @@ class MemoryProcess:
     async def wait(self) -> Exit:
         return await asyncio.shield(self._end)
 
-    def stop(self) -> None:
-        self._stop(Stop.CANCEL, self.launch.stop_grace_seconds)
+    def stop(self, why: Stop = Stop.CANCEL) -> None:
+        self._stop(why, self.launch.stop_grace_seconds)
 
     def extend(self, deadline: float) -> None:
         self._deadline = deadline

@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.process.run_directory import exit_from
 from adapters.process.supervisor.channel import Channel
-from domain.attempt import Exit
+from domain.attempt import Exit, Stop
 from domain.log import LogRef
 
 Learn = Callable[["SupervisedProcess"], Awaitable[None]]
@@ -32,8 +32,8 @@ class SupervisedProcess:
     async def wait(self) -> Exit:
         return await asyncio.shield(self._ended)
 
-    def stop(self) -> None:
-        self._tell({"stop": True})
+    def stop(self, why: Stop = Stop.CANCEL) -> None:
+        self._tell({"stop": why.value})
 
     def extend(self, deadline: float) -> None:
         self._tell({"deadline_ns": int(deadline * 1e9)})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from domain.attempt import Exit
+from domain.attempt import Exit, Stop
 from domain.log import LogRef
 from domain.resources import UNLIMITED, Resources
 
@@ -44,8 +44,10 @@ class RunningProcess(Protocol):
         many are. May be awaited again. A supervisor that died gives `lost`.
         """
 
-    def stop(self) -> None:
-        """Cancels: SIGTERM to the tree, SIGKILL to what is left after the grace. May be called again."""
+    def stop(self, why: Stop = Stop.CANCEL) -> None:
+        """SIGTERM to the tree, SIGKILL to what is left after the grace. May be called again: the first
+        `why`, which is CANCEL or WORKER, stands in the Exit.
+        """
 
     def extend(self, deadline: float) -> None:
         """The lease was renewed: the tree may live until `deadline`."""

@@ -163,10 +163,10 @@ class Copying:
 
 
 def _watch(client: Client, job_id: str, news: "queue.SimpleQueue[News]") -> None:
-    """Passes on each state of the job, and None for lines."""
+    """Passes on each state of the job, and None for whatever else there is news of."""
     try:
         for event in follow(client, job_id):
-            news.put(None if event.name == "line" else event.data)
+            news.put(event.data if event.name in ("state", "end") else None)
     except Failure as failure:
         news.put(failure)
     except Exception as error:  # noqa: BLE001 - whatever it is: who waits for news must hear of it

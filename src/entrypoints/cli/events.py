@@ -20,7 +20,7 @@ LONGEST_PAUSE: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`name` is `line`, `state` or `end`; `id` is the cursor of a line."""
+    """`name` is `line`, `state`, `gone`, `reconnect` or `end`; `id` is the cursor of a line."""
 
     name: str
     id: str | None
@@ -30,13 +30,18 @@ class Event:
 def follow(
     client: Client, job_id: str, after: str | None = None, stream: str | None = None
 ) -> Iterator[Event]:
-    """Until `end`. After a lost connection it goes on behind the last line, so none is missed and
-    none comes twice; `state` may. Raises Failure when there was no server for five minutes.
+    """Until `end`. After a lost connection, or `reconnect` from a server that stops, it goes on behind the
+    last line, so none is missed and none comes twice; `state` may. Raises Failure when there was no
+    server for five minutes.
     """
     pause, since = FIRST_PAUSE, time.monotonic()
     while True:
+        why = "the connection is lost; trying again"
         try:
             for event in _connection(client, job_id, after, stream):
+                if event.name == "reconnect":
+                    why = "the server restarts; waiting for it"
+                    break
                 after = event.id or after
                 pause, since = FIRST_PAUSE, time.monotonic()
                 yield event
@@ -48,7 +53,7 @@ def follow(
         if time.monotonic() - since > PATIENCE_SECONDS:
             raise Failure(f"The server is gone. `etl logs -f {job_id}` shows the rest when it is back.")
         if pause == FIRST_PAUSE:
-            say("the connection is lost; trying again")
+            say(why)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
         _look_again(client)

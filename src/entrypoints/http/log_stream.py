@@ -19,12 +19,14 @@ HEARTBEAT_SECONDS: Final = 10.0
 """Proxies and browsers give up a silent connection; 15 s are promised."""
 
 COMMENT: Final = b": here\n\n"
+RECONNECT: Final = b'event: reconnect\nretry: 1000\ndata: {"detail": "The server stops. Come back soon."}\n\n'
+"""It has no id, so that a reader's last one stays that of its last line."""
 
 _log = structlog.get_logger("http")
 
 
 async def server_sent_events(request: HttpRequest, events: AsyncIterator[LogEvent]) -> AsyncIterator[bytes]:
-    """Pulls: a reader that is slow costs nothing. Ends after `end`, and when the server stops."""
+    """Pulls: a reader that is slow costs nothing. Ends after `end`, or by `reconnect` as the server stops."""
     yield COMMENT  # headers are sent with the first bytes, and a browser waits for them
     closing = asyncio.ensure_future(closing_of(request).wait())
     coming = asyncio.ensure_future(_next(events))
@@ -34,6 +36,7 @@ async def server_sent_events(request: HttpRequest, events: AsyncIterator[LogEven
                 [closing, coming], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if closing.done():
+                yield RECONNECT
                 return
             if not coming.done():
                 yield COMMENT

@@ -227,7 +227,8 @@ def _part_of(
         Answer(
             200,
             "Events `line` (the id is its cursor), `state` (the job, on a change), `gone` (retention has"
-            " deleted the log of an attempt) and `end` (the job, after the last line of a"
+            " deleted the log of an attempt), `reconnect` (the server stops: come back after `retry`"
+            " milliseconds with the id of your last line) and `end` (the job, after the last line of a"
             " final job). A comment at least every 15 s.",
             media=EVENTS,
         ),

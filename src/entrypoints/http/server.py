@@ -6,19 +6,16 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
-import h11
 import uvicorn
 from litestar.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from entrypoints.http.closing import EXTENSION
+from entrypoints.http.connection import HEAD_SECONDS, connection_of
 
 KEEP_ALIVE_SECONDS: Final = 75
-HEAD_SECONDS: Final = 10.0
-"""200 connections that send nothing were held for ever."""
-
 MAX_HEAD_BYTES: Final = 32 * 1024
 STOP_SECONDS: Final = 10
+_LAST_ANSWER: Final = (b"connection", b"close")
 
 
 class HttpServer:
@@ -39,7 +36,7 @@ class HttpServer:
         config = uvicorn.Config(
             self._closing_told,
             interface="asgi3",
-            http=_protocol(self._head_seconds),
+            http=connection_of(self._head_seconds),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -60,8 +57,9 @@ class HttpServer:
         return int(listener.getsockname()[1])
 
     async def stop(self) -> None:
-        """Takes nothing new, ends live streams, and lets what is being answered end, for at most
-        `STOP_SECONDS`. May be called again.
+        """Takes no new connection, ends live streams, and lets what is being answered end, for at most
+        `STOP_SECONDS`. A request that comes meanwhile is answered, with `Connection: close`, so that a
+        client never wonders whether it arrived. May be called again.
         """
         self._closing.set()
         if self._server is not None and self._serving is not None:
@@ -114,40 +112,11 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # In place: it is the list of the answers that are under way too.
+        self.server_state.default_headers.append(_LAST_ANSWER)
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-
-def _protocol(head_seconds: float) -> type[H11Protocol]:
-    class Impatient(H11Protocol):
-        """Closes a connection whose request head is not there `head_seconds` after it was begun."""
-
-        head_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own type
-            super().connection_made(transport)
-            self._watch_head()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch_head()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            super().connection_lost(exc)
-            self._stop_watching()
-
-        def _watch_head(self) -> None:
-            """A timer runs from the first byte of a head, or the connection, to its last byte."""
-            waiting = self.conn.their_state is h11.IDLE
-            if not waiting:
-                self._stop_watching()
-            elif self.head_timer is None:
-                self.head_timer = self.loop.call_later(head_seconds, self.transport.close)
-
-        def _stop_watching(self) -> None:
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
-
-    return Impatient

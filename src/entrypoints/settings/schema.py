@@ -20,6 +20,7 @@ Bytes = Annotated[int, Meta(gt=0, extra={"kind": SIZE})]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
 Name = Annotated[str, Meta(min_length=1)]
+OnStop = Literal["hand_over", "wait", "stop"]
 
 
 def _cores() -> int:
@@ -67,6 +68,11 @@ class Worker(Struct, frozen=True, kw_only=True):
     http_port: Annotated[Port | None, Meta(description="its port; unset: `etl worker` listens nowhere")] = (
         None
     )
+    on_stop: Annotated[
+        OnStop | None,
+        Meta(description="what a stop does to what runs; unset: hand_over, under `etl serve` wait"),
+    ] = None
+    drain: Annotated[Seconds, Meta(description="how long a stop waits, with on_stop wait")] = 600.0
 
 
 class Process(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -18,12 +19,17 @@ from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Not
 from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
 from application.run_attempt import RunAttempt
-from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable
+from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable, WorkerNotFound
 from domain.job import Job
 from entrypoints.telemetry import Outage
 from entrypoints.worker.attempts import AttemptTasks
 
 RETRY_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 5.0
+"""How long a stop waits for starts and reports that are under way; longer only while the database is away."""
+SETTLE_PAUSE: Final = 0.01
+
+CLAIM_LOOP: Final = "worker-claim"
 
 log = structlog.get_logger()
 
@@ -65,8 +71,12 @@ class WorkerLoop:
         adopted = await until_answered(lambda: self._begin(left))
         self._attempts.take_over(left, adopted)
         self._loops = [
-            asyncio.create_task(loop(), name=f"worker-{loop.__name__.strip('_')}")
-            for loop in (self._listen, self._renew, self._claim)
+            asyncio.create_task(loop(), name=name)
+            for name, loop in (
+                ("worker-listen", self._listen),
+                ("worker-renew", self._renew),
+                (CLAIM_LOOP, self._claim),
+            )
         ]
         session_id, slots = str(self._held.session_id), self._held.slots
         log.info("worker_started", session_id=session_id, slots=slots, adopted=len(adopted))
@@ -83,7 +93,13 @@ class WorkerLoop:
         if not self._draining.is_set():
             log.info("worker_draining", running=self._held.taken)
         self._draining.set()
+        self._held.draining = True
         self._held.wake.set()
+
+    def stop_programs(self) -> None:
+        """Ends what runs, each with its grace; `drained` returns when that was reported."""
+        log.info("worker_stops_programs", running=self._held.taken)
+        self._held.stop_all()
 
     async def drained(self) -> None:
         """Returns when the last attempt has ended and was reported."""
@@ -93,6 +109,7 @@ class WorkerLoop:
     async def stop(self) -> None:
         """May be called again."""
         self.drain()
+        await self._settle()
         left, session_id = self._held.taken, self._held.session_id
         for task in self._loops:
             task.cancel()
@@ -100,14 +117,27 @@ class WorkerLoop:
         await self._attempts.let_go()
         await self._parts.runner.close()
         self._loops, self._held.session_id = [], None
-        if session_id is not None and not left:
-            await self._leave(session_id)
+        if session_id is not None:
+            await self._leave(session_id, left)
         log.info("worker_stopped", handed_over=left)
 
-    async def _leave(self, session_id: UUID) -> None:
+    async def _settle(self) -> None:
+        """An attempt between the record of its start and its supervisor would be lost, and one whose end is
+        being reported is best reported: both take milliseconds.
+        """
+        claiming = next((task for task in self._loops if task.get_name() == CLAIM_LOOP), None)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                if claiming is not None:
+                    await asyncio.wait([claiming])
+                while self._held.unsettled:  # noqa: ASYNC110 - an event at each start, for a stop that comes once
+                    await asyncio.sleep(SETTLE_PAUSE)
+
+    async def _leave(self, session_id: UUID, left: int) -> None:
+        """A session that still holds something lives on, for whoever adopts that."""
         try:
-            await self._parts.workers.leave(session_id)
-        except DatabaseUnavailable:
+            await (self._parts.workers.drain(session_id) if left else self._parts.workers.leave(session_id))
+        except (DatabaseUnavailable, WorkerNotFound):
             log.info("worker_left_unsaid", session_id=str(session_id))  # it expires by itself
 
     # -- the loops -----------------------------------------------------------------------------------

@@ -123,6 +123,7 @@ class Handler(BaseHTTPRequestHandler):
             if callable(data):
                 data = data()
             identity = f"id: {data['cursor']}\n" if name == "line" else ""
+            identity += "retry: 1000\n" if name == "reconnect" else ""
             self.wfile.write(
                 f"{identity}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
             )

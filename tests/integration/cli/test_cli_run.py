@@ -103,6 +103,25 @@ def test_a_lost_connection_is_resumed_behind_the_last_line(fake: FakeServer, etl
     assert [h.get("Last-Event-ID") for h in streams] == [None, "1.1"]
 
 
+def test_a_server_that_restarts_is_waited_for_and_told(fake: FakeServer, etl: Etl) -> None:
+    plays(fake, job(), stdout=b"one\ntwo\n")
+    leave = ("reconnect", {"detail": "The server stops."})
+    fake.events = [("state", job("running")), line(1, "one"), leave, CUT, line(2, "two"), ("end", job())]
+    done = etl("run", "load.py")
+    assert (done.returncode, done.stdout) == (0, b"one\ntwo\n")
+    assert b"the server restarts" in done.stderr
+    streams = [h for (c, _), h in zip(fake.requests, fake.headers, strict=True) if c.endswith("/log/stream")]
+    assert [h.get("Last-Event-ID") for h in streams] == [None, "1.1"]
+
+
+def test_an_attempt_whose_log_has_gone_does_not_end_the_copy(fake: FakeServer, etl: Etl) -> None:
+    plays(fake, job(), stdout=b"two\n")
+    gone = ("gone", {"code": "log-gone", "detail": "Retention has deleted it."})
+    fake.events = [("state", job("running")), gone, line(2, "two"), ("end", job())]
+    done = etl("run", "load.py")
+    assert (done.returncode, done.stdout) == (0, b"two\n")
+
+
 def test_every_attempt_is_shown_in_order(fake: FakeServer, etl: Etl) -> None:
     fake.answers["POST /jobs"] = (201, job("queued", attempt=0))
     fake.logs = {1: {"stdout": b"first try\n"}, 2: {"stdout": b"second try\n"}}

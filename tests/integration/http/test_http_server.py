@@ -14,7 +14,7 @@ from domain.access import Scope
 from domain.job import Job
 from entrypoints.http import log_stream
 from entrypoints.http.app import HttpConfig
-from entrypoints.http.server import HttpServer, serve
+from entrypoints.http.server import STOP_SECONDS, HttpServer, serve
 from tests.builders import failed
 from tests.integration.http.api import PATIENCE, Api, until
 
@@ -174,10 +174,42 @@ async def test_stopping_ends_streams_and_long_polls_in_order(live: Live) -> None
         await live.server.stop()
         events = await stream  # a stream that was cut would raise: its last chunk would be missing
         assert (await poll).json()["state"] == "running"
-    assert [event["event"] for event in events if "event" in event] == ["state"]
+    assert [event["event"] for event in events if "event" in event] == ["state", "reconnect"]
+    assert int(events[-1]["retry"]) > 0
+    assert "id" not in events[-1]
     await live.server.stop()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", live.port)
+
+
+async def test_a_server_that_stops_answers_what_comes_on_an_open_connection_and_closes_it(live: Live) -> None:
+    """A request that was under way when the connection was closed would leave its client in doubt."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with asyncio.timeout(PATIENCE):
+        writer.write(request)
+        assert b"connection: close" not in await reader.readuntil(b'"checks":{}}')
+        stopping = asyncio.create_task(live.server.stop())
+        await until(lambda: refuses(live.port))
+        writer.write(request)
+        answer = await reader.read()
+        await stopping
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+    writer.close()
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) != 0
+
+
+async def test_a_connection_that_rests_does_not_hold_a_stop_for_long(live: Live) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    async with asyncio.timeout(STOP_SECONDS):
+        await live.server.stop()
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_serve_tells_its_port_and_stops_when_cancelled(api: Api) -> None:

@@ -44,6 +44,15 @@ async def test_stop_reaches_the_attempt_of_its_job_alone(world: World) -> None:
     assert one.process.stops == 1
 
 
+async def test_stop_all_reaches_what_runs_and_what_is_just_being_started(world: World) -> None:
+    running, starting = world.holds(await world.started()), world.holds(await world.started())
+    with world.held.holding(running.held):
+        assert world.held.unsettled == 1
+        world.held.stop_all()
+        with world.held.holding(starting.held):
+            assert (running.process.stops, starting.process.stops, world.held.unsettled) == (1, 1, 0)
+
+
 async def test_an_attempt_that_failed_within_the_worker_is_held_no_more(world: World) -> None:
     holds = world.holds(await world.started())
     with pytest.raises(ZeroDivisionError), world.held.holding(holds.held):

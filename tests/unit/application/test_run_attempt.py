@@ -159,6 +159,14 @@ async def test_a_job_cancelled_before_its_start_is_put_back_and_ends_without_an_
     assert JobChanged(job.id) in world.notifier.published
 
 
+async def test_a_draining_worker_gives_back_what_it_has_just_claimed(world: World) -> None:
+    job = await world.claimed()
+    world.held.draining = True
+    assert await ran(world, job) is None
+    after = await world.job(job.id)
+    assert (after.state, after.attempt, world.runner.launches) == (JobState.QUEUED, 0, [])
+
+
 async def test_a_claim_with_an_old_fence_starts_nothing_and_changes_nothing(world: World) -> None:
     job = await world.claimed(retry=repeatable(3))
     await world.queue.put_back([claim_of(job)])

@@ -38,6 +38,12 @@ from domain.attempt import Exit, Outcome, Stop, judge, signal_name
             "lease_expired",
             "Stopped because its worker could not renew its lease.",
         ),
+        (
+            Exit(exit_code=0, stopped=Stop.WORKER),
+            Outcome.LOST,
+            "worker_stopped",
+            "Stopped because its worker was stopped.",
+        ),
     ],
 )
 def test_each_way_to_end_has_its_outcome_and_its_sentence(

@@ -48,6 +48,7 @@ def test_without_any_source_the_documented_defaults_hold(tmp_path: Path) -> None
     assert settings.database.url is None
     assert not settings.scripts.allow_commands
     assert (settings.worker.lease, settings.worker.last_lease, settings.worker.poll) == (60, 900, 5)
+    assert (settings.worker.on_stop, settings.worker.drain) == (None, 600)
     assert (settings.process.timeout, settings.process.stop_grace) == (3600, 10)
     assert settings.process.environment == ("PATH", "HOME", "LANG", "TZ")
     assert (settings.retention.jobs, settings.retention.logs) == (90 * 86400, 30 * 86400)

@@ -133,7 +133,7 @@ class Supervisor:
         if self._stopped is not None:
             return
         if self._ended:
-            if reason == "cancel":
+            if reason in ("cancel", "worker"):
                 self._kill_at = 0
             return
         self._stopped = reason
@@ -178,7 +178,7 @@ class Supervisor:
             if "deadline_ns" in message:
                 self._deadline = message["deadline_ns"]
             elif "stop" in message:
-                self._stop("cancel", self._launch.grace_ns)
+                self._stop(message["stop"], self._launch.grace_ns)
 
     # -- the end -----------------------------------------------------------------------------------
 
