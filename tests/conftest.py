@@ -1,9 +1,11 @@
 """A real PostgreSQL for every test that asks for one: a fresh, migrated database each."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from itertools import count
 from os import getpid
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -25,6 +27,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addoption(
         "--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one"
+    )
+    parser.addoption(
+        "--attempts", type=int, default=1000, help="attempts in a row (F39); 10000 is the large run"
+    )
+    parser.addoption(
+        "--flood-mib", type=int, default=128, help="MiB that a program pours out (F42); 2048 is the large run"
+    )
+    parser.addoption(
+        "--sleep",
+        type=int,
+        default=5,
+        help="seconds that a job sleeps while its worker is killed; 20 is long",
+    )
+    parser.addoption(
+        "--real-programs",
+        type=Path,
+        default=os.environ.get("ETL_TEST_REAL_PROGRAMS"),
+        help="where PySpark and dbt are installed (CONTRIBUTING.md); also ETL_TEST_REAL_PROGRAMS",
     )
 
 

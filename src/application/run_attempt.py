@@ -25,6 +25,10 @@ LAST_LINES: Final = 20
 """How much of its log a failure carries in its reason."""
 
 
+class LateAttempt(Exception):  # noqa: N818 - errors are called by what happened, as in domain.errors
+    """A program has run here whose end does not count: its lease was over, and the job is somebody else's."""
+
+
 class Reports:
     """The worker's word to the queue, many attempts in one statement, asked until answered."""
 
@@ -72,7 +76,7 @@ class RunAttempt:
     log_max_bytes: int = 1024**3
 
     async def __call__(self, job: Job) -> Job | None:
-        """The job after its attempt; None where the attempt was not started or its report refused."""
+        """The job after its attempt; None where the attempt was not started. Raises LateAttempt."""
         claim = Claim.of(job)
         if self.held.draining or not await self.reports.may_start(claim):
             return await self._give_back(job, claim)
@@ -114,8 +118,8 @@ class RunAttempt:
         self.notifier.publish(JobChanged(job.id))
         return None
 
-    async def finish(self, job: Job, process: RunningProcess) -> Job | None:
-        """From a running program, started here or adopted, to its report."""
+    async def finish(self, job: Job, process: RunningProcess) -> Job:
+        """From a running program, started here or adopted, to its report. Raises LateAttempt."""
         held = Held(
             claim=Claim.of(job),
             process=process,
@@ -127,6 +131,8 @@ class RunAttempt:
             is_ours = not self.held.is_disowned(held.claim)
         after = await self._report(job, exit_) if is_ours else None
         await process.forget()
+        if after is None:
+            raise LateAttempt
         return after
 
     async def _report(self, job: Job, exit_: Exit) -> Job | None:

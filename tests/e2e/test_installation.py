@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,28 @@ def test_a_job_that_runs_while_the_server_is_killed_still_ends_well(own: Install
     job = own.ended(job_id)
     assert (job["state"], job["attempt"]) == ("succeeded", 1)
     assert own.log(job_id) == "begun\nended\n"
+
+
+def test_f20_a_job_sleeps_through_kill_9_of_its_worker_and_succeeds_in_its_first_attempt(
+    own: Installation, database_url: str, request: pytest.FixtureRequest
+) -> None:
+    """F20: a new worker two seconds later; `--sleep=20` is the long sleep."""
+    seconds = int(request.config.getoption("--sleep"))
+    script = own.script(
+        "sleep.sh", f"for i in $(seq {4 * seconds}); do echo $i; sleep 0.25; done; echo end\n"
+    )
+    own.flags += [f"--database.url={database_url}", f"--logs.directory={own.directory / 'logs'}"]
+    own.serve("api")
+    worker = own.spawn("worker")
+    job_id = own.submit(script=script)
+    until(lambda: True if "4" in own.log(job_id).split() else None, "the first second")
+    own.crash(worker)
+    time.sleep(2)
+    own.spawn("worker")
+    job = own.ended(job_id)
+    (attempt,) = own.call("GET", f"/jobs/{job_id}/attempts")["items"]
+    assert (job["state"], job["attempt"], attempt["processes_left"]) == ("succeeded", 1, 0)
+    assert own.log(job_id).split() == [*map(str, range(1, 4 * seconds + 1)), "end"]
 
 
 def test_several_workers_run_each_job_exactly_once(own: Installation, database_url: str) -> None:

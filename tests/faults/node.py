@@ -97,6 +97,10 @@ class Place:
             await container.worker().start()
             yield container
 
+    def log(self, name: str) -> str:
+        """What the worker of this name has said of itself (worker_process.py)."""
+        return (self.directory / f"{name}.log").read_text()
+
     def marks(self, job_id: Any, fence: int = 1) -> list[tuple[str, int]]:
         """What this attempt says of itself: (word, CLOCK_BOOTTIME ns)."""
         return self.ledger.entries()[job_id][fence].marks

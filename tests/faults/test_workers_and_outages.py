@@ -38,7 +38,7 @@ async def pass_a_lease() -> None:
 
 
 @pytest.mark.usefixtures("rescuing")
-async def test_f15_an_attempt_is_stopped_before_another_worker_may_begin_it_again(
+async def test_f15_f22_an_attempt_is_stopped_before_another_worker_may_begin_it_again(
     kernel: PostgresKernel, proxy: Proxy, place: Place, database_url: str
 ) -> None:
     """F15, F22: the database swallows what the first worker says. No overlap, no late report, and the
@@ -70,7 +70,7 @@ async def test_f15_an_attempt_is_stopped_before_another_worker_may_begin_it_agai
 
 
 @pytest.mark.usefixtures("rescuing")
-async def test_f15_a_last_attempt_goes_on_through_the_silence_and_its_late_report_counts(
+async def test_f22_a_last_attempt_goes_on_through_the_silence_and_its_late_report_counts(
     kernel: PostgresKernel, proxy: Proxy, place: Place
 ) -> None:
     """F22: nobody else may begin it, so nobody stops it."""

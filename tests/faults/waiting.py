@@ -7,6 +7,7 @@ from uuid import UUID
 from application.patience import until_answered
 from domain.job import Job, JobState
 from tests.contract.kernels import Kernel
+from tests.faults.node import LEASE
 
 PATIENCE = 60.0
 
@@ -21,6 +22,11 @@ async def until(holds: Callable[[], Awaitable[object]], seconds: float = PATIENC
     async with asyncio.timeout(seconds):
         while not await holds():  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.02)
+
+
+async def pass_leases(count: float) -> None:
+    """Long enough for whatever so many leases that are not renewed would bring."""
+    await asyncio.sleep(count * LEASE)
 
 
 async def when(kernel: Kernel, job_id: UUID, *states: JobState, seconds: float = PATIENCE) -> Job:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,13 @@ ETL = Path(__file__).parents[2] / "src/entrypoints/cli/__main__.py"
 
 
 def start_worker(
-    place: Place, url: str, environment: Mapping[str, str] | None = None, name: str = "worker"
+    place: Place,
+    url: str,
+    environment: Mapping[str, str] | None = None,
+    name: str = "worker",
+    before: Callable[[], None] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Its log is NAME.log, its data directory NAME."""
+    """Its log is NAME.log, its data directory NAME. `before` is done in its process, before its exec."""
     settings = {
         "ETL_DATABASE__URL": url,
         "ETL_DATA__DIRECTORY": str(place.directory / name),
@@ -36,15 +40,20 @@ def start_worker(
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=before,  # noqa: PLW1509 - nothing of it takes a lock
         )
 
 
 @contextmanager
 def worker_process(
-    place: Place, url: str, environment: Mapping[str, str] | None = None, name: str = "worker"
+    place: Place,
+    url: str,
+    environment: Mapping[str, str] | None = None,
+    name: str = "worker",
+    before: Callable[[], None] | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """Stopped in an orderly way at the end, unless the test has killed it."""
-    process = start_worker(place, url, environment, name)
+    process = start_worker(place, url, environment, name, before)
     try:
         yield process
         if process.poll() is None:

@@ -8,7 +8,7 @@ import structlog
 from application.held_attempts import HeldAttempts
 from application.ports.job_queue import Claim
 from application.ports.process_runner import RunningProcess
-from application.run_attempt import RunAttempt
+from application.run_attempt import LateAttempt, RunAttempt
 from domain.job import Job
 
 log = structlog.get_logger()
@@ -64,6 +64,9 @@ class AttemptTasks:
         about.info("attempt_claimed", queue=job.spec.queue)
         try:
             after = await attempt
+        except LateAttempt:
+            about.warning("late_attempt")
+            return
         except Exception:  # noqa: BLE001 - told with its stack; the worker goes on
             # Nobody extends its deadline any more, so its supervisor stops it (settle_unknown.py).
             about.exception("attempt_abandoned")

@@ -85,7 +85,7 @@ async def heir(doomed: Doomed) -> AsyncIterator[SupervisedProcessRunner]:
     await runner.close()
 
 
-async def test_the_next_life_learns_the_true_end_and_the_log_is_whole(
+async def test_f20_f47_the_next_life_learns_the_true_end_and_the_log_is_whole(
     doomed: Doomed, heir: SupervisedProcessRunner
 ) -> None:
     """F20, F47: kill -9 of the worker while its program talks."""
@@ -103,7 +103,7 @@ async def test_the_next_life_learns_the_true_end_and_the_log_is_whole(
     assert await heir.adopt() == []
 
 
-async def test_a_result_outlives_the_worker_that_should_have_reported_it(
+async def test_f66_a_result_outlives_the_worker_that_should_have_reported_it(
     doomed: Doomed, heir: SupervisedProcessRunner
 ) -> None:
     """F66: the program ended after its worker, and long before the next."""
@@ -146,7 +146,7 @@ async def test_an_adopted_supervisor_that_is_killed_is_lost_too(
     await eventually(lambda: not processes_with(doomed.mark))
 
 
-async def test_worker_zygote_and_supervisor_killed_together(
+async def test_f36_worker_zygote_and_supervisor_killed_together(
     doomed: Doomed, heir: SupervisedProcessRunner
 ) -> None:
     """F36: before anything is adopted, what carries this node's tag is swept."""

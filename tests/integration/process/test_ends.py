@@ -12,20 +12,20 @@ from tests.integration.process.rig import CLOCK, Rig, eventually, processes_with
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 125, 127, 137, 255])
-async def test_every_exit_status_is_told_as_it_is(rig: Rig, status: int) -> None:
+async def test_f51_every_exit_status_is_told_as_it_is(rig: Rig, status: int) -> None:
     """F51: 137 is a status and no SIGKILL, 127 a status and no missing program."""
     exit_, _ = await rig.run_sh(f"exit {status}")
     assert (exit_.exit_code, exit_.signal_number, exit_.start_error) == (status, None, None)
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT", "SIGUSR1"])
-async def test_a_signal_is_told_as_a_signal(rig: Rig, name: str) -> None:
+async def test_f51_a_signal_is_told_as_a_signal(rig: Rig, name: str) -> None:
     """F51."""
     exit_, _ = await rig.run_sh(f"kill -{name[3:]} $$")
     assert (exit_.signal_number, exit_.exit_code, exit_.stopped) == (signal.Signals[name], None, None)
 
 
-async def test_who_ignores_sigterm_gets_it_and_is_killed_after_the_grace(rig: Rig) -> None:
+async def test_f33_who_ignores_sigterm_gets_it_and_is_killed_after_the_grace(rig: Rig) -> None:
     """F33."""
     process = await rig.start_python(
         "import signal, time\n"
@@ -75,7 +75,7 @@ async def test_sigterm_goes_to_the_whole_tree_and_the_grace_is_for_all_of_it(rig
     assert rig.log(process).endswith(b"child done\n")
 
 
-async def test_a_program_that_stopped_itself_is_ended_by_its_timeout(rig: Rig) -> None:
+async def test_f37_a_program_that_stopped_itself_is_ended_by_its_timeout(rig: Rig) -> None:
     """F37: a process in SIGSTOP gets SIGTERM, is continued to take it, and ends."""
     exit_, _ = await rig.run_sh("kill -STOP $$", timeout_seconds=0.3)
     assert (exit_.stopped, exit_.signal_number) == (Stop.TIMEOUT, signal.SIGTERM)
@@ -124,7 +124,7 @@ async def test_who_ended_before_a_stop_reached_it_was_not_stopped(rig: Rig) -> N
     assert (exit_.exit_code, exit_.stopped, exit_.left_behind) == (0, None, 1)
 
 
-async def test_two_hundred_are_cancelled_at_once(rig: Rig) -> None:
+async def test_f38_two_hundred_are_cancelled_at_once(rig: Rig) -> None:
     """F38."""
     processes = await asyncio.gather(*(rig.start_sleep() for _ in range(200)))
     for process in processes:

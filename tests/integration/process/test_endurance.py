@@ -4,16 +4,20 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.integration.process.rig import Rig, children_of, eventually, looks_into_the_zygote
 
 
 @looks_into_the_zygote
-async def test_a_thousand_attempts_leave_no_descriptor_thread_or_zombie(rig: Rig) -> None:
-    """F39."""
+async def test_f39_attempts_in_a_row_leave_no_descriptor_thread_or_zombie(
+    rig: Rig, request: pytest.FixtureRequest
+) -> None:
+    """F39: 1,000 of them; `--attempts=10000 --timeout=900` is the large run."""
     await _one(rig)  # brings the executor's threads to life
     await eventually(lambda: not children_of(rig.zygote))
     before = _held(rig)
-    for _ in range(1000):
+    for _ in range(int(request.config.getoption("--attempts"))):
         await _one(rig)
     await eventually(lambda: _held(rig)[2:] == before[2:])
     assert _held(rig) == before

@@ -47,7 +47,7 @@ async def test_a_program_and_its_children_are_in_a_group_that_goes_with_the_atte
 
 
 @pytest.mark.parametrize("kind", [V2, V1])
-async def test_a_scrubbed_daemon_is_found_after_worker_zygote_and_supervisor_died_together(
+async def test_f36_a_scrubbed_daemon_is_found_after_worker_zygote_and_supervisor_died_together(
     tmp_path: Path, kind: str
 ) -> None:
     """F36 for the one that the tag in the environment misses: no parent, no variable, no descriptor."""

@@ -1,12 +1,14 @@
 """What of a program's output is kept: up to a limit, and without its secrets."""
 
+import pytest
+
 from adapters.filesystem.stored_log import StoredLog
 from tests.integration.process.rig import Rig
 
 LIMIT = 1 << 20
 
 
-async def test_a_log_past_its_limit_keeps_head_and_latest_tail_and_the_program_goes_on(rig: Rig) -> None:
+async def test_f42_a_log_past_its_limit_keeps_head_and_latest_tail_and_the_program_goes_on(rig: Rig) -> None:
     """F42."""
     source = "for n in range(1_000_000): print(f'{n:015d}')"
     process = await rig.start_python(source, log_max_bytes=LIMIT)
@@ -23,6 +25,23 @@ async def test_a_log_past_its_limit_keeps_head_and_latest_tail_and_the_program_g
         (999_999, "000000000999998"),
         (1_000_000, "000000000999999"),
     ]
+
+
+async def test_f42_a_flood_of_output_is_drained_counted_to_the_byte_and_blocks_nobody(
+    rig: Rig, request: pytest.FixtureRequest
+) -> None:
+    """F42: as fast as the program can; `--flood-mib=2048` is the 2 GB of the large run."""
+    mib = int(request.config.getoption("--flood-mib"))
+    process = await rig.start("/bin/sh", "-c", f"yes | head -c {mib}M; echo end", log_max_bytes=LIMIT)
+    other, _ = await rig.run("/bin/true")
+    exit_ = await process.wait()
+    log = StoredLog(rig.log_file(process))
+    assert (exit_.exit_code, other.exit_code) == (0, 0)
+    assert exit_.log_bytes <= LIMIT
+    assert exit_.log_bytes + exit_.log_lost_bytes == (mib << 20) + 4
+    assert exit_.log_lost_bytes == log.extent(None).cut
+    page = log.page(str(log.tail(1, None)[0]), 9, None, final=True)
+    assert [(line.number, line.text) for line in page.lines] == [((mib << 19) + 1, "end")]
 
 
 async def test_secrets_never_reach_the_file(rig: Rig) -> None:

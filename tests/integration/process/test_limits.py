@@ -63,7 +63,7 @@ async def test_the_kernels_own_limit_of_processor_time_is_told_as_such(rig: Rig)
     assert (exit_.stopped, exit_.signal_number) == (Stop.CPU, signal.SIGXCPU)
 
 
-async def test_a_fork_bomb_ends_at_the_limit_of_processes(rig: Rig) -> None:
+async def test_f32_a_fork_bomb_ends_at_the_limit_of_processes(rig: Rig) -> None:
     source = "import os, time\nwhile True:\n    os.fork()\n    time.sleep(0.05)"
     exit_, _ = await rig.run_python(source, resources=Resources(processes=20))
     assert (exit_.stopped, exit_.processes_left) == (Stop.PROCESSES, 0)
@@ -92,7 +92,7 @@ async def test_without_limits_the_record_names_none(rig: Rig) -> None:
     assert exit_.limits == {}
 
 
-async def test_the_kernels_out_of_memory_killer_is_told_apart_from_any_sigkill(rig: Rig) -> None:
+async def test_f52_the_kernels_out_of_memory_killer_is_told_apart_from_any_sigkill(rig: Rig) -> None:
     own = next((line.split(":", 2)[2] for line in _groups() if ":memory:" in line), None)
     group = MEMORY_GROUP / (own or "").lstrip("/") / f"etl-test-{os.getpid()}"
     if own is None or not os.access(group.parent, os.W_OK):

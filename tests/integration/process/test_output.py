@@ -42,7 +42,7 @@ async def test_both_streams_come_apart_again(rig: Rig) -> None:
     assert exit_.log_bytes == sum(map(len, pieces))
 
 
-async def test_random_bytes_arrive_as_they_are(rig: Rig) -> None:
+async def test_f41_f43_random_bytes_arrive_as_they_are(rig: Rig) -> None:
     """F43: invalid UTF-8, NUL, no newline at the end; F41: one line of many megabytes."""
     process = await rig.start_python(
         "import hashlib, os, random, sys\n"
@@ -56,13 +56,13 @@ async def test_random_bytes_arrive_as_they_are(rig: Rig) -> None:
     assert (exit_.exit_code, exit_.log_bytes, exit_.log_lost_bytes) == (0, 20_000_064, 0)
 
 
-async def test_who_closes_its_output_at_once_ends_as_any_other(rig: Rig) -> None:
+async def test_f44_who_closes_its_output_at_once_ends_as_any_other(rig: Rig) -> None:
     """F44."""
     exit_, log = await rig.run_sh("exec >&- 2>&-; sleep 0.3; exit 6")
     assert (exit_.exit_code, log) == (6, b"")
 
 
-async def test_output_just_before_a_crash_is_kept(rig: Rig) -> None:
+async def test_f47_output_just_before_a_crash_is_kept(rig: Rig) -> None:
     """F47: the farewell of a program that is killed a moment later."""
     for _ in range(20):
         exit_, log = await rig.run_sh("echo farewell; kill -KILL $$")
@@ -104,7 +104,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)  # never left behind, whatever still writes
 
 
-async def test_a_full_disk_neither_blocks_nor_fails_the_program(small_disk: Path, rig: Rig) -> None:
+async def test_f45_a_full_disk_neither_blocks_nor_fails_the_program(small_disk: Path, rig: Rig) -> None:
     """F45: what was written is right, what was not is counted, to the byte."""
     launch = rig.launch(
         "/bin/sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 0", log=small_disk / "a.log"
@@ -116,7 +116,7 @@ async def test_a_full_disk_neither_blocks_nor_fails_the_program(small_disk: Path
     _streams(launch.log.read_bytes(), launch.log.with_suffix(".idx").read_bytes())
 
 
-async def test_a_disk_with_room_again_is_written_again(small_disk: Path, rig: Rig) -> None:
+async def test_f45_a_disk_with_room_again_is_written_again(small_disk: Path, rig: Rig) -> None:
     ballast = small_disk / "ballast"
     with pytest.raises(OSError, match="No space"):
         ballast.write_bytes(b"\0" * (2 << 20))
@@ -140,7 +140,7 @@ async def test_a_disk_with_room_again_is_written_again(small_disk: Path, rig: Ri
     assert exit_.log_lost_bytes > 0
 
 
-async def test_a_hung_disk_does_not_delay_a_cancel(rig: Rig) -> None:
+async def test_f46_a_hung_disk_does_not_delay_a_cancel(rig: Rig) -> None:
     """F46: opening a FIFO that nobody reads hangs just as a dead disk does."""
     launch = rig.launch("/bin/sh", "-c", "echo 12345; sleep 1000", rig.mark)
     os.mkfifo(launch.log)

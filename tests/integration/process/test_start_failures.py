@@ -31,33 +31,33 @@ async def _why(rig: Rig, program: str, *arguments: str, directory: Path | None =
     return exit_.start_error
 
 
-async def test_a_missing_program(rig: Rig) -> None:
+async def test_f50_a_missing_program(rig: Rig) -> None:
     assert await _why(rig, str(rig.directory / "load.sh")) == "The program load.sh does not exist."
 
 
-async def test_a_program_below_a_file(rig: Rig) -> None:
+async def test_f50_a_program_below_a_file(rig: Rig) -> None:
     assert "no directory" in await _why(rig, _file(rig.directory, "a", "") + "/load")
 
 
-async def test_a_file_without_the_right_to_execute(rig: Rig) -> None:
+async def test_f50_a_file_without_the_right_to_execute(rig: Rig) -> None:
     program = _file(rig.directory, "load.sh", "#!/bin/sh\n", 0o644)
     assert await _why(rig, program) == "The program load.sh is not executable."
 
 
-async def test_a_directory(rig: Rig) -> None:
+async def test_f50_a_directory(rig: Rig) -> None:
     assert "is a directory" in await _why(rig, str(rig.directory))
 
 
-async def test_a_script_whose_interpreter_is_missing(rig: Rig) -> None:
+async def test_f50_a_script_whose_interpreter_is_missing(rig: Rig) -> None:
     program = _file(rig.directory, "load", "#!/no/such/python\n")
     assert "interpreter that load names in its first line does not exist" in await _why(rig, program)
 
 
-async def test_a_text_without_a_first_line(rig: Rig) -> None:
+async def test_f50_a_text_without_a_first_line(rig: Rig) -> None:
     assert "names an interpreter (#!)" in await _why(rig, _file(rig.directory, "load", "echo hi\n"))
 
 
-async def test_a_working_directory_that_has_gone(rig: Rig) -> None:
+async def test_f50_a_working_directory_that_has_gone(rig: Rig) -> None:
     why = await _why(rig, "/bin/true", directory=rig.directory / "gone")
     assert why == "The working directory does not exist."
 
@@ -67,7 +67,7 @@ async def test_a_working_directory_that_is_a_file(rig: Rig) -> None:
     assert await _why(rig, "/bin/true", directory=path) == "The working directory is no directory."
 
 
-async def test_more_arguments_than_the_system_takes(rig: Rig) -> None:
+async def test_f50_more_arguments_than_the_system_takes(rig: Rig) -> None:
     """One of more than 128 KiB, and the largest request that passes through zygote and supervisor."""
     assert "larger than the system allows" in await _why(rig, "/bin/true", "x" * 200_000)
     assert "larger than the system allows" in await _why(rig, "/bin/true", *["x" * 100_000] * 100)
@@ -128,7 +128,7 @@ async def test_the_next_start_after_a_failed_one_is_not_harmed(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-def test_a_machine_that_forks_no_more_fails_this_start_and_not_the_zygote(
+def test_f53_a_machine_that_forks_no_more_fails_this_start_and_not_the_zygote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """F53: what brings it about (pids.max, RLIMIT_NPROC) does not hold for root, so fork itself says it."""

@@ -71,7 +71,9 @@ async def held_by(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.mark.parametrize("name", EVIL)
-async def test_a_cancel_leaves_nothing_of_an_evil_tree(held_by: tuple[Rig, str], name: str) -> None:
+async def test_f30_f31_f32_a_cancel_leaves_nothing_of_an_evil_tree(
+    held_by: tuple[Rig, str], name: str
+) -> None:
     """F30, F31, F32: proven by the command line, which neither setsid nor an empty environment hides."""
     rig, containment = held_by
     process = await rig.start_python(EVIL[name].replace("MARK", repr(rig.mark)), stop_grace_seconds=0.1)
@@ -82,14 +84,14 @@ async def test_a_cancel_leaves_nothing_of_an_evil_tree(held_by: tuple[Rig, str],
     assert (exit_.stopped, exit_.processes_left, exit_.containment) == (Stop.CANCEL, 0, containment)
 
 
-async def test_a_fork_chain_is_caught_while_it_runs(rig: Rig) -> None:
+async def test_f32_a_fork_chain_is_caught_while_it_runs(rig: Rig) -> None:
     """F32: its main process has gone at once; no scan sees the whole chain, the kernel's ECHILD does."""
     exit_, _ = await rig.run_python(CHAIN)
     assert rig.survivors() == []
     assert (exit_.exit_code, exit_.processes_left) == (0, 0)
 
 
-async def test_a_daemon_is_stopped_after_the_linger_and_counted(rig: Rig) -> None:
+async def test_f31_a_daemon_is_stopped_after_the_linger_and_counted(rig: Rig) -> None:
     """F31, F40 without a pipe: the main process succeeded, what it left is told."""
     source = DAEMON.replace("MARK", repr(rig.mark)) + "os.wait()\n"
     begun = time.monotonic()
@@ -105,7 +107,7 @@ async def test_a_child_that_ends_within_the_linger_is_not_counted(rig: Rig) -> N
     assert log == b"early\nlate\n"
 
 
-async def test_a_grandchild_that_holds_the_pipe_hangs_nobody(rig: Rig) -> None:
+async def test_f40_a_grandchild_that_holds_the_pipe_hangs_nobody(rig: Rig) -> None:
     """F40: asyncio's and subprocess's wait hang here until the grandchild ends."""
     begun = time.monotonic()
     exit_, log = await rig.run_sh("echo out; setsid sleep 1000 & exit 5")
@@ -113,13 +115,13 @@ async def test_a_grandchild_that_holds_the_pipe_hangs_nobody(rig: Rig) -> None:
     assert time.monotonic() - begun < 20
 
 
-async def test_a_child_killed_for_memory_is_not_the_end_of_its_parent(rig: Rig) -> None:
+async def test_f52_a_child_killed_is_not_the_end_of_its_parent(rig: Rig) -> None:
     """F52, as far as one can without a memory limit: SIGKILL to a child, main goes on to exit 0."""
     exit_, _ = await rig.run_sh("sh -c 'kill -KILL $$'; exit 0")
     assert (exit_.exit_code, exit_.signal_number) == (0, None)
 
 
-async def test_programs_are_the_first_to_go_when_memory_is_short(rig: Rig) -> None:
+async def test_f52_programs_are_the_first_to_go_when_memory_is_short(rig: Rig) -> None:
     """F52: the kernel takes the highest score; worker, zygote and supervisor keep theirs."""
     _, log = await rig.run_sh("cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
     program, supervisor = map(int, log.split())

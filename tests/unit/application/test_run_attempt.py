@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from application.ports.notifier import JobChanged, JobsWaiting
+from application.run_attempt import LateAttempt
 from domain.attempt import Exit, Outcome, Usage
 from domain.command import Command
 from domain.event import EventKind
@@ -64,7 +67,8 @@ async def test_an_end_whose_report_is_refused_is_not_counted(world: World) -> No
     task = await running(world, job)
     await world.queue.report([report_of(job, lost())])
     world.runner.processes[0].end(GOOD)
-    assert await task is None
+    with pytest.raises(LateAttempt):
+        await task
     assert world.meters.read("etl_attempts_total", outcome="succeeded", reason="exit") == 0
 
 
@@ -232,7 +236,8 @@ async def test_an_attempt_whose_report_is_refused_is_forgotten_and_changes_nothi
     await world.queue.report([report_of(job, lost())])
     rescued = await world.job(job.id)
     world.runner.processes[0].end(GOOD)
-    assert await task is None
+    with pytest.raises(LateAttempt):
+        await task
     assert world.runner.processes[0].forgotten
     assert await world.job(job.id) == rescued
 

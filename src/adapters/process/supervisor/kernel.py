@@ -1,6 +1,8 @@
 """What the standard library lacks of Linux: prctl(2), and the clock that counts suspended time."""
 
 import ctypes
+import signal
+import struct
 import sys
 import time
 
@@ -11,6 +13,10 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+
+_TIMER_ABSTIME = 1
+_SIGEVENT_BYTES = 64
+_POINTER_BYTES = ctypes.sizeof(ctypes.c_void_p)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,6 +42,36 @@ def set_dumpable(*, dumpable: bool) -> None:
     It also makes /proc/self belong to root, so /proc/self/oom_score_adj is written before.
     """
     _prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+class Fuse:
+    """SIGKILL to this process at an instant of `elapsed_ns`, by a timer of the kernel (timer_create(2)).
+
+    So it comes while this process is stopped, frozen or starved too, which no timer of its own does.
+    Not inherited by what it forks. Where there is no such timer, nothing happens.
+    """
+
+    def __init__(self) -> None:
+        self._timer = ctypes.c_void_p()
+        # struct sigevent: a value, the signal, how (SIGEV_SIGNAL is 0), padding.
+        event = (
+            struct.pack("=ii", signal.SIGKILL, 0)
+            .rjust(_POINTER_BYTES + 8, b"\0")
+            .ljust(_SIGEVENT_BYTES, b"\0")
+        )
+        create = getattr(_libc, "timer_create", None)  # glibc before 2.34 has it in librt
+        made = (
+            LINUX
+            and create is not None
+            and create(time.CLOCK_BOOTTIME, event, ctypes.byref(self._timer)) == 0
+        )
+        self._is_made = bool(made)
+
+    def burn_until(self, elapsed: int) -> None:
+        """0: put out. The time may be moved in both directions."""
+        if self._is_made:
+            once = struct.pack("@llll", 0, 0, *divmod(elapsed, 1_000_000_000))
+            _libc.timer_settime(self._timer, _TIMER_ABSTIME, once, None)
 
 
 def forbid_new_privileges() -> None:

@@ -25,6 +25,10 @@ _MEASURE_COST: Final = 200  # a scan of /proc may take 1/200 of one processor
 _POLL_NS: Final = 100_000_000
 _POLL_COST: Final = 20  # of a tree with limits: 1/20
 _NEVER: Final = 1 << 62
+FUSE_NS: Final = 200_000_000
+"""Past the deadline by so much, this process is stopped or starved: the kernel ends it, and its end the
+program's (PDEATHSIG). It must be less than LeaseTerms.margin_seconds, which is 0.5 s or more.
+"""
 
 
 class Supervisor:
@@ -43,6 +47,7 @@ class Supervisor:
         self._tree = Descendants()
         self._stopped: str | None = None
         self._deadline = launch.deadline_ns
+        self._fuse = kernel.Fuse()
         self._kill_at = _NEVER
         self._measure_at = _NEVER
         self._poll.register(self._wakeup, select.POLLIN)
@@ -74,6 +79,7 @@ class Supervisor:
         pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets)
         self._started = kernel.elapsed_ns()
         self._oom_kills = kernel.out_of_memory_kills()
+        self._fuse.burn_until(self._deadline + FUSE_NS)
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
         except OSError as error:
@@ -177,12 +183,14 @@ class Supervisor:
         for message in messages:
             if "deadline_ns" in message:
                 self._deadline = message["deadline_ns"]
+                self._fuse.burn_until(self._deadline + FUSE_NS)
             elif "stop" in message:
                 self._stop(message["stop"], self._launch.grace_ns)
 
     # -- the end -----------------------------------------------------------------------------------
 
     def _conclude(self, pump: Pump, told: int) -> dict[str, Any]:
+        self._fuse.burn_until(0)
         behind = len(self._tree.alive()) if self._ended and not self._tree.empty else 0
         left = self._tree.kill(KILL_SECONDS)
         self._reap()
