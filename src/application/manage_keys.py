@@ -22,8 +22,11 @@ class IssueKey:
     async def __call__(
         self, name: str, scopes: frozenset[Scope], expires_at: datetime | None, by: Principal
     ) -> tuple[ApiKey, str]:
-        """Raises Forbidden where the issuer lacks a scope, Invalid for no scope or a past expiry."""
+        """Raises Forbidden where the issuer lacks a scope or ends before the key, Invalid for no scope or
+        a past expiry.
+        """
         by.require_to_grant(scopes)
+        by.require_to_outlive(expires_at)
         now = self.clock.now()
         if not scopes:
             raise Invalid("A key without a scope opens nothing.", [Place("/scopes", "name at least one")])

@@ -34,10 +34,24 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whom a request comes from, as it stands in events and logs."""
+    """Whom a request comes from. `name` stands in events: a key's name, or the `sub` of an access token.
+
+    Names may be shared; what must not be mixed up goes by `identity`.
+    """
 
     name: str
     scopes: frozenset[Scope]
+    key_id: UUID | None = None
+    by_token: bool = False
+    expires_at: datetime | None = None
+    """When the credential ends by itself."""
+
+    @property
+    def identity(self) -> str:
+        """A key's is its own, however many keys have the name; a `sub` cannot take that of a key."""
+        if self.key_id is not None:
+            return f"key:{self.key_id}"
+        return f"sub:{self.name}" if self.by_token else f"name:{self.name}"
 
     def has(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -51,6 +65,17 @@ class Principal:
         """A key can never grant more than its issuer has."""
         if missing := sorted(s for s in scopes if not self.has(s)):
             raise Forbidden(f"{self.name!r} cannot grant what it does not have: {', '.join(missing)}.")
+
+    def require_to_outlive(self, expires_at: datetime | None) -> None:
+        """A key that ends cannot issue one that ends later: it would live on in it.
+
+        A token is another matter: it ends within a day, and whom it speaks for does not end with it.
+        """
+        if self.key_id is None or self.expires_at is None:
+            return
+        if expires_at is None or expires_at > self.expires_at:
+            ends = self.expires_at.isoformat()
+            raise Forbidden(f"{self.name!r} ends at {ends}, and cannot issue a key that ends later.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +101,7 @@ class ApiKey:
 
     @property
     def principal(self) -> Principal:
-        return Principal(name=self.name, scopes=self.scopes)
+        return Principal(name=self.name, scopes=self.scopes, key_id=self.id, expires_at=self.expires_at)
 
 
 def digest_of(secret: str) -> bytes:

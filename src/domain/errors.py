@@ -203,6 +203,16 @@ class DatabaseUnavailable(Unavailable):
     title = "The database does not answer"
 
 
+class TokenKeysUnavailable(Unavailable):
+    """The keys of the tokens' issuer cannot be fetched at the moment (`http.jwt.jwks_url`).
+
+    Tokens whose key is known go on to be accepted, and so do API keys.
+    """
+
+    code = "token-keys-unavailable"
+    title = "Tokens cannot be checked at the moment"
+
+
 class DiskNearlyFull(Unavailable):
     """Less disk is free than `retention.disk_floor` demands: no attempt is started until there is room."""
 

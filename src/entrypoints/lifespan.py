@@ -101,6 +101,8 @@ async def _start(
     await _patiently(lambda: _check_durability(url))
     await _patiently(lambda: _check_schema(url, bring_up_to_date=database))
     container = Container(settings=settings, database_url=url)
+    if api:
+        container.http_server()  # a key of access tokens that cannot be used is told before anything runs
     await _patiently(lambda: _open(stack, container))
     loop = await _start_worker(stack, container) if worker else None
     if api:

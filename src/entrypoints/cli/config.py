@@ -25,10 +25,7 @@ def show_(*, config: Path | None = None, json: Annotated[bool, Parameter(negativ
 
     """
     found = loaded(config)
-    rows = [
-        (s.key, show(s, getattr(getattr(found.settings, s.section), s.name)), found.origins[s.key], s.meaning)
-        for s in all_settings()
-    ]
+    rows = [(s.key, show(s, s.of(found.settings)), found.origins[s.key], s.meaning) for s in all_settings()]
     titles = ("setting", "value", "from", "meaning")
     if json:
         return print_json([dict(zip(titles, row, strict=True)) for row in rows])

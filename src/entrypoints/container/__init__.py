@@ -14,6 +14,7 @@ from dependency_injector.providers import Callable, Dependency, List, Provider, 
 from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
+from adapters.jwt.configured import token_verifier
 from adapters.postgres.access_store import PostgresAccessStore
 from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
@@ -44,6 +45,7 @@ from application.ports.leadership import Leadership
 from application.ports.log_store import LogStore
 from application.ports.process_runner import ProcessRunner
 from application.ports.script_catalog import ScriptCatalog
+from application.ports.token_verifier import TokenVerifier
 from application.ports.worker_registry import WorkerRegistry
 from application.prune_history import PruneJobs, PruneLogs
 from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
@@ -74,6 +76,7 @@ from entrypoints.http.app import create_app, create_watch_app
 from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import UseCases, only_this_process
 from entrypoints.settings import Settings
+from entrypoints.telemetry import Outage
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Duty, Maintenance
 
@@ -109,6 +112,9 @@ class Container(DeclarativeContainer):
     history: Provider[JobHistory] = Singleton(PostgresJobHistory, database)
     workers: Provider[WorkerRegistry] = Singleton(PostgresWorkerRegistry, database)
     access: Provider[AccessStore] = Singleton(PostgresAccessStore, database)
+    tokens: Provider[TokenVerifier | None] = Callable(
+        token_verifier, settings.provided.http_jwt, clock, Singleton(Outage, "tokens", "token_keys")
+    )
     notifier: Provider[PostgresNotifier] = Singleton(PostgresNotifier, database_url)
     leadership: Provider[Leadership] = Singleton(PostgresLeadership, database_url)
     logs: Provider[LogStore] = Singleton(FilesystemLogStore, settings.provided.logs_directory)
@@ -147,7 +153,7 @@ class Container(DeclarativeContainer):
     )
     use_cases: Provider[UseCases] = Singleton(
         UseCases,
-        authenticate=Singleton(Authenticate, access, clock),
+        authenticate=Singleton(Authenticate, access, clock, tokens),
         submit_jobs=submit,
         submit_batch=Singleton(SubmitBatch, submit),
         cancel_job=Singleton(CancelJob, queue, notifier, clock),

@@ -37,7 +37,7 @@ def guard_of(authenticate: Authenticate, *, auth: bool) -> Guard:
 async def _caller(headers: Headers, authenticate: Authenticate) -> Principal:
     secret = secret_of(headers)
     if secret is None:
-        raise Unauthenticated("Send an API key as `Authorization: Bearer TOKEN`.")
+        raise Unauthenticated("Send an API key or an access token as `Authorization: Bearer TOKEN`.")
     return await authenticate(secret)
 
 

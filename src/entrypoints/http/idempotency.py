@@ -29,7 +29,7 @@ def idempotency_of(request: HttpRequest, body: Struct, by: Principal) -> Idempot
         wrong = Place(HEADER, "is 1 to 255 visible ASCII characters")
         raise WrongParameter(f"`{HEADER}` is wrong.", [wrong])
     canonical = msgspec.json.encode([type(body).__name__, _meaning(body)], order="sorted")
-    return Idempotency(owner=by.name, key=key, digest=hashlib.sha256(canonical).digest())
+    return Idempotency(owner=by.identity, key=key, digest=hashlib.sha256(canonical).digest())
 
 
 def _meaning(value: Any) -> Any:

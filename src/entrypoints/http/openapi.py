@@ -10,7 +10,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from domain.access import Scope
-from domain.errors import EtlError, MissingScope, Unauthenticated
+from domain.errors import EtlError, MissingScope, TokenKeysUnavailable, Unauthenticated
 from entrypoints.http.operation import JSON, Answer, NoQuery, Operation
 from entrypoints.http.problems import PROBLEM_JSON, Problem, status_of, type_of
 from entrypoints.http.reading import with_plain_patterns
@@ -30,7 +30,7 @@ from entrypoints.http.refusals import (
 REFERENCE: Final = "#/components/schemas/{name}"
 BODY_ERRORS: Final = (MalformedJson, SchemaBroken, BodyTooLarge, BodyTooSlow, UnsupportedMediaType)
 DOOR_ERRORS: Final = (OriginNotAllowed, HostNotAllowed, InternalError)
-KEY_ERRORS: Final = (TwoCredentials, Unauthenticated, MissingScope)
+KEY_ERRORS: Final = (TwoCredentials, Unauthenticated, MissingScope, TokenKeysUnavailable)
 SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}]
 
 Json = dict[str, Any]
@@ -55,7 +55,11 @@ def document_of(app: Litestar) -> Json:
         "components": {
             "schemas": with_plain_patterns(components),
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key: `etl_…`."},
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API key (`etl_…`) or an access token (JWT).",
+                },
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },

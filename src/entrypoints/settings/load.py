@@ -1,7 +1,6 @@
 """Flags over environment over file over defaults; every mistake names its place and the cure."""
 
 import difflib
-import ipaddress
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from domain.errors import WrongSetting
+from entrypoints.settings.check_jwt import check_jwt
+from entrypoints.settings.loopback import is_loopback
 from entrypoints.settings.schema import Settings
 from entrypoints.settings.values import Setting, all_settings, read
 
@@ -77,11 +78,22 @@ def _from_file(settings: Mapping[str, Setting], directory: Path, config: Path | 
     for section, table in _parse(path).items():
         if not isinstance(table, dict):
             raise _unknown(f"{path}: {section}", section, settings)
-        for name, raw in table.items():
-            key = f"{section}.{name}"
+        for key, raw in _flat(section, table, settings):
             if key not in settings:
                 raise _unknown(f"{path}: {key}", key, settings)
             yield Given(settings[key], raw, f"{path}: {key}", path.parent, is_text=False)
+
+
+def _flat(
+    section: str, table: Mapping[str, Any], settings: Mapping[str, Setting]
+) -> Iterator[tuple[str, Any]]:
+    """The keys of a section and of those within it (`[http.jwt]`). A table may also be a value."""
+    for name, raw in table.items():
+        key = f"{section}.{name}"
+        if isinstance(raw, dict) and any(setting.section == key for setting in settings.values()):
+            yield from _flat(key, raw, settings)
+        else:
+            yield key, raw
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -112,7 +124,9 @@ def _from_environment(
 
 
 def _looks_like_ours(name: str, settings: Mapping[str, Setting]) -> bool:
-    return "__" in name or any(name.startswith(f"ETL_{s.section.upper()}_") for s in settings.values())
+    return "__" in name or any(
+        name.startswith(f"ETL_{s.section.partition('.')[0].upper()}_") for s in settings.values()
+    )
 
 
 def _secret(setting: Setting, name: str, environ: Mapping[str, str], directory: Path) -> Given:
@@ -152,7 +166,7 @@ def _assemble(settings: Mapping[str, Setting], given: Mapping[str, Given], direc
         value = _default(setting, directory) if item is None else item.value()
         sections.setdefault(setting.section, {})[setting.name] = value
         origins[key] = DEFAULT if item is None else item.place
-    made = {f.name: f.type(**sections[f.name]) for f in msgspec.structs.fields(Settings)}
+    made = {f.name: f.type(**sections[f.encode_name]) for f in msgspec.structs.fields(Settings)}
     return Loaded(Settings(**made), origins)
 
 
@@ -174,13 +188,4 @@ def _check(loaded: Loaded) -> None:
     if worker.last_lease < worker.lease:
         place = loaded.origins["worker.last_lease"]
         raise WrongSetting(f"{place}: must not be shorter than worker.lease.")
-
-
-def is_loopback(host: str) -> bool:
-    """Names are not resolved, but for `localhost`: what DNS answers today it may not answer tomorrow."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    check_jwt(loaded.settings.http_jwt, loaded.origins)

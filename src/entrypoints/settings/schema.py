@@ -110,6 +110,33 @@ class Http(Struct, frozen=True, kw_only=True):
     max_body: Annotated[Bytes, Meta(description="largest request")] = 2**20
 
 
+class Jwt(Struct, frozen=True, kw_only=True):
+    issuer: Annotated[Name | None, Meta(description="the `iss` of access tokens")] = None
+    audience: Annotated[Name | None, Meta(description="the `aud` that names this service")] = None
+    jwks_url: Annotated[Name | None, Meta(description="where the issuer publishes its keys")] = None
+    public_key_file: Annotated[Path | None, Meta(description="or its one public key, in PEM")] = None
+    secret: Annotated[
+        Name | None,
+        Meta(description="or the secret it shares: at least 32 bytes", extra={"kind": SECRET}),
+    ] = None
+    algorithms: Annotated[
+        tuple[Name, ...],
+        Meta(description="of one family; none: HS256 for a secret, else RS256"),
+    ] = ()
+    scope_claim: Annotated[Name, Meta(description="the claim that holds the scopes")] = "scope"
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """The algorithms that are accepted, and no others."""
+        return self.algorithms or (("HS256",) if self.secret is not None else ("RS256",))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Which of the three ways to a key are set. None: access tokens are not accepted."""
+        names = ("jwks_url", "public_key_file", "secret")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+
 class Telemetry(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["console", "json"], Meta(description="console on a terminal, else json")
@@ -127,6 +154,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     logs: Logs = field(default_factory=Logs)
     retention: Retention = field(default_factory=Retention)
     http: Http = field(default_factory=Http)
+    http_jwt: Jwt = field(default_factory=Jwt, name="http.jwt")
     telemetry: Telemetry = field(default_factory=Telemetry)
 
     @property

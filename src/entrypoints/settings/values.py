@@ -32,17 +32,21 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        return f"ETL_{self.section.upper()}__{self.name.upper()}"
+        return f"ETL_{self.key.upper().replace('.', '__')}"
 
     @property
     def flag(self) -> str:
-        return f"--{self.section}.{self.name}"
+        return f"--{self.key}"
+
+    def of(self, settings: Settings) -> Any:
+        """Its value among all settings."""
+        return getattr(getattr(settings, self.section.replace(".", "_")), self.name)
 
 
 def all_settings() -> tuple[Setting, ...]:
     """In the order of the schema. Defaults are computed now: cores, terminal, interpreter."""
     return tuple(
-        _setting(section.name, field)
+        _setting(section.encode_name, field)
         for section in msgspec.structs.fields(Settings)
         for field in msgspec.structs.fields(section.type)
     )

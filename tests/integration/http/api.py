@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from adapters.memory.log_store import MemoryLogStore
 from adapters.memory.notifier import MemoryNotifier
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
+from adapters.memory.token_verifier import MemoryTokenVerifier
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.prometheus.meters import PrometheusMeters
 from adapters.system.clock import SystemChance, SystemClock
@@ -44,6 +46,7 @@ from application.read_metrics import ReadMetrics
 from application.retry_job import RetryJob
 from application.submit_jobs import SubmitBatch, SubmitJobs, SubmitRules
 from domain.access import Scope, digest_of
+from domain.access_token import Claims
 from domain.attempt import Ending
 from domain.horizon import HorizonHolder
 from domain.job import Job
@@ -67,6 +70,7 @@ class Api:
         self.history = MemoryJobHistory(self.records, self.clock)
         self.registry = MemoryWorkerRegistry(self.records, self.clock)
         self.access = MemoryAccessStore(self.records)
+        self.tokens = MemoryTokenVerifier()
         self.notifier = MemoryNotifier(self.records)
         self.logs = MemoryLogStore()
         self.scripts = MemoryScriptCatalog("load.py")
@@ -84,6 +88,18 @@ class Api:
         secret = f"etl_{CHANCE.secret()}"
         await self.access.add(a_key(secret, name=name, scopes=frozenset(scopes), digest=digest_of(secret)))
         return secret
+
+    def token(self, *scopes: Scope, name: str = "alice@example", seconds: float = 3600) -> str:
+        """An access token that the issuer has just issued."""
+        token, now = f"token.{CHANCE.secret()}.x", self.clock.now()
+        self.tokens.issued[token] = Claims(
+            subject=name,
+            scopes=frozenset(scopes),
+            issued_at=now,
+            not_before=now,
+            expires_at=now + timedelta(seconds=seconds),
+        )
+        return token
 
     def app(self, config: HttpConfig | None = None) -> Any:
         return create_app(self.use_cases(), config or HttpConfig(), self.meters)
@@ -125,7 +141,7 @@ class Api:
             self.queue, self.scripts, self.notifier, self.clock, CHANCE, self.meters, self.rules
         )
         return UseCases(
-            authenticate=Authenticate(self.access, self.clock),
+            authenticate=Authenticate(self.access, self.clock, self.tokens),
             submit_jobs=submit,
             submit_batch=SubmitBatch(submit),
             cancel_job=CancelJob(self.queue, self.notifier, self.clock),

@@ -148,6 +148,47 @@ async def test_a_revoked_key_ends_at_once(api: Api, admin: httpx.AsyncClient) ->
     assert (await client.get("/api/v1/jobs")).status_code == 401
 
 
+async def test_a_token_opens_by_its_scopes_and_its_subject_stands_in_the_events(api: Api) -> None:
+    client = await api.client(Authorization=f"Bearer {api.token(Scope.JOBS_SUBMIT, Scope.JOBS_READ)}")
+    job = (await client.post("/api/v1/jobs", json={"script": "load.py"})).json()
+    assert job["submitted_by"] == "alice@example"
+    events = (await client.get(f"/api/v1/jobs/{job['id']}/events")).json()["items"]
+    assert [event["actor"] for event in events] == ["alice@example"]
+    refused = await client.post(f"/api/v1/jobs/{job['id']}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (403, "missing-scope")
+
+
+async def test_a_token_and_a_key_at_once_are_refused(api: Api) -> None:
+    headers = {"Authorization": f"Bearer {api.token(Scope.ADMIN)}", "X-API-Key": await api.key(Scope.ADMIN)}
+    answer = await (await api.client()).get("/api/v1/jobs", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "two-credentials")
+
+
+async def test_an_expired_token_is_401_and_one_that_nobody_can_check_503(api: Api) -> None:
+    client = await api.client()
+    old = await client.get("/api/v1/jobs", headers={"Authorization": f"Bearer {api.token(seconds=0)}"})
+    assert (old.status_code, old.json()["code"]) == (401, "unauthenticated")
+    api.tokens.away = True
+    answer = await client.get("/api/v1/jobs", headers={"Authorization": f"Bearer {api.token()}"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "token-keys-unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+    key = await api.client(Scope.JOBS_READ)
+    assert (await key.get("/api/v1/jobs")).status_code == 200
+
+
+async def test_idempotency_keys_of_a_token_and_of_keys_of_the_same_name_are_apart(api: Api) -> None:
+    body, header = {"script": "load.py"}, {"Idempotency-Key": "nightly"}
+    ids = set()
+    for credential in (
+        await api.key(Scope.JOBS_SUBMIT, name="ci"),
+        await api.key(Scope.JOBS_SUBMIT, name="ci"),
+        api.token(Scope.JOBS_SUBMIT, name="ci"),
+    ):
+        client = await api.client(Authorization=f"Bearer {credential}")
+        ids.add((await client.post("/api/v1/jobs", json=body, headers=header)).json()["id"])
+    assert len(ids) == 3
+
+
 async def test_without_auth_everybody_may(api: Api) -> None:
     client = await api.client(config=HttpConfig(auth=False))
     answer = await client.post("/api/v1/jobs", json={"script": "load.py"})
@@ -186,6 +227,17 @@ async def test_a_key_grants_no_more_than_its_issuer_has(api: Api) -> None:
     answer = await client.post("/api/v1/keys", json={"name": "x", "scopes": ["jobs:read", "admin"]})
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert (await client.post("/api/v1/keys", json={"name": "x", "scopes": ["jobs:read"]})).status_code == 201
+
+
+async def test_a_key_that_ends_issues_no_key_that_ends_later(api: Api, admin: httpx.AsyncClient) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    wanted = {"name": "temp", "scopes": ["admin"], "expires_at": soon.isoformat()}
+    temp = (await admin.post("/api/v1/keys", json=wanted)).json()
+    client = await api.client(Authorization=f"Bearer {temp['secret']}")
+    for later in (None, (soon + timedelta(seconds=1)).isoformat()):
+        answer = await client.post("/api/v1/keys", json={**wanted, "expires_at": later})
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await client.post("/api/v1/keys", json=wanted)).status_code == 201
 
 
 async def test_a_key_that_makes_no_sense_is_refused(admin: httpx.AsyncClient) -> None:

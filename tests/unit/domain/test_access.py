@@ -1,5 +1,6 @@
 """Who may do what, and what a key is worth."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -70,5 +71,24 @@ def test_of_a_secret_its_digest_and_its_first_twelve_characters_are_kept(secret:
 
 
 def test_a_key_speaks_as_its_principal() -> None:
-    key = a_key(name="nightly", scopes=frozenset({Scope.LOGS_READ}))
-    assert key.principal == who(Scope.LOGS_READ)
+    key = a_key(name="nightly", scopes=frozenset({Scope.LOGS_READ}), expires_at=NOON)
+    assert key.principal == replace(who(Scope.LOGS_READ), key_id=key.id, expires_at=NOON)
+
+
+def test_no_two_keys_and_no_token_have_the_same_identity() -> None:
+    keys = (a_key("etl_1", name="ci"), a_key("etl_2", name="ci"))
+    token = Principal(name="ci", scopes=frozenset(), by_token=True)
+    posing = replace(token, name=keys[0].principal.identity)
+    identities = {who.identity for who in (keys[0].principal, keys[1].principal, token, posing)}
+    assert len(identities) == 4
+
+
+def test_a_key_that_ends_issues_none_that_ends_later_and_a_token_may() -> None:
+    later = NOON + timedelta(seconds=1)
+    a_key().principal.require_to_outlive(None)
+    replace(who(), by_token=True, expires_at=NOON).require_to_outlive(later)
+    ending = a_key(expires_at=NOON).principal
+    ending.require_to_outlive(NOON)
+    for expires_at in (later, None):
+        with pytest.raises(Forbidden):
+            ending.require_to_outlive(expires_at)
