@@ -26,14 +26,15 @@ class Server:
     """Durable settings stay on: tests prove what users run. `kill` and `start` are for crash tests.
 
     `listen`: an address to listen on, open to its network; without one there is the socket alone.
+    `programs`: those of another PostgreSQL than the packaged one.
     """
 
-    def __init__(self, listen: str = "") -> None:
+    def __init__(self, listen: str = "", programs: Path | None = None) -> None:
         self._listen = listen
         # A short path: a socket's name has room for 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="etlpg-", dir="/tmp"))
         self._as = _unprivileged()
-        self._programs = self._usable(_packaged())
+        self._programs = self._usable(programs or _packaged())
         self._process: subprocess.Popen[bytes] | None = None
         if self._as is not None:
             os.chown(self.directory, self._as.pw_uid, self._as.pw_gid)
@@ -140,3 +141,9 @@ def _die_with_parent() -> None:
     os.setsid()  # Ctrl-C at the terminal is for the tests
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def other_versions() -> list[Path]:
+    """The programs of other supported versions, where a distribution keeps them; the oldest first."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("1[567]/bin/initdb")]
+    return sorted(found)

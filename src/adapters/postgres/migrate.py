@@ -22,13 +22,13 @@ LOCK: Final = 0x65746C01
 """`etl` and 01: the advisory lock that lets one process at a time migrate."""
 
 
-async def migrate(url: str) -> list[str]:
-    """Applies what is missing, in one transaction each, and returns the names of what it applied.
+async def migrate(url: str, up_to: str = "head") -> list[str]:
+    """Applies what is missing, in one transaction each, and returns the names of what was missing.
 
     Any number of processes may do this at once, on an empty database too: they wait for each other.
     Raises WrongSetting if the schema is newer than this program.
     """
-    return await asyncio.to_thread(_migrate, url)
+    return await asyncio.to_thread(_migrate, url, up_to)
 
 
 async def pending(url: str) -> list[str]:
@@ -36,7 +36,12 @@ async def pending(url: str) -> list[str]:
     return await asyncio.to_thread(_pending, url)
 
 
-def _migrate(url: str) -> list[str]:
+def known_revisions() -> list[str]:
+    """The migrations of this program, the oldest first."""
+    return [revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+
+
+def _migrate(url: str, up_to: str) -> list[str]:
     with _connected(url) as connection:
         # A session lock, and taken before anything else: CREATE SCHEMA IF NOT EXISTS itself fails
         # with a duplicate key when two do it in the same instant.
@@ -46,7 +51,7 @@ def _migrate(url: str) -> list[str]:
         if missing:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             connection.commit()
-            command.upgrade(_config(connection), "head")
+            command.upgrade(_config(connection), up_to)
             connection.commit()
         return missing
 
@@ -57,11 +62,10 @@ def _pending(url: str) -> list[str]:
 
 
 def _missing(connection: Connection) -> list[str]:
-    script = ScriptDirectory.from_config(_config(connection))
     context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
     current = context.get_current_revision()
     connection.rollback()
-    known = [revision.revision for revision in script.walk_revisions()][::-1]
+    known = known_revisions()
     if current is not None and current not in known:
         raise WrongSetting(
             f"The database's schema ({current}) is newer than this program (at most {known[-1]}). "
@@ -70,7 +74,7 @@ def _missing(connection: Connection) -> list[str]:
     return known if current is None else known[known.index(current) + 1 :]
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "api": "server:api",
     "worker": "server:worker",
     "migrate": "server:migrate",
+    "db": "db:app",
     "demo": "demo:demo",
     "run": "run:run",
     "ls": "jobs:ls",

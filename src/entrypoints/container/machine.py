@@ -6,21 +6,28 @@ from typing import Final
 import structlog
 
 from adapters.embedded.postgres import EmbeddedPostgres, attach
+from adapters.postgres.archive import Manifest
+from adapters.postgres.backup import dump
+from adapters.postgres.backup import restore as restore_backup
 from adapters.postgres.clocks import seconds_ahead
 from adapters.postgres.durability import require_durable
 from adapters.postgres.horizon import horizon_holder
 from adapters.postgres.migrate import migrate
 from adapters.postgres.migrate import pending as pending_migrations
 from adapters.process.supervisor import kernel
+from adapters.system.clock import SystemChance
 from entrypoints.settings import Settings
 
 __all__ = [
     "containment",
+    "dump",
+    "embedded_exists",
     "embedded_postgres",
     "horizon_holder",
     "migrate",
     "pending_migrations",
     "require_durable",
+    "restore",
     "run_directory",
     "running_embedded",
     "seconds_ahead",
@@ -42,6 +49,15 @@ def running_embedded(data: Path) -> str | None:
 def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
     """The database that this process is to keep itself."""
     return EmbeddedPostgres(settings.data.directory / EMBEDDED, _told_of_database)
+
+
+def embedded_exists(settings: Settings) -> bool:
+    return (settings.data.directory / EMBEDDED / "cluster").exists()
+
+
+async def restore(url: str, path: Path) -> Manifest:
+    """As `adapters.postgres.backup` says."""
+    return await restore_backup(url, path, SystemChance())
 
 
 def _told_of_database(event: str, **facts: object) -> None:
