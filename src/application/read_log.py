@@ -113,13 +113,17 @@ class ReadLogBytes:
     async def __call__(
         self, log: FoundLog, part: ShownLog, span: range, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes of the shown log in this span, in bounded pieces."""
+        """The bytes of the shown log in this span, in bounded pieces. Raises LogGone."""
         for piece in part.pieces(span):
             if isinstance(piece, bytes):
                 yield piece
                 continue
-            async for data in self.logs.read(log.ref, piece.start, piece.stop, stream):
-                yield data
+            try:
+                async for data in self.logs.read(log.ref, piece.start, piece.stop, stream):
+                    yield data
+            except LogNotFound:
+                log.missing()
+                raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ async def _open(stack: AsyncExitStack, container: Container) -> None:
 
 
 async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLoop:
-    for maintenance in (container.maintenance(), container.upkeep()):
+    for maintenance in (container.maintenance(), container.upkeep(), container.compression()):
         stack.push_async_callback(maintenance.stop)
         maintenance.start()
     loop = container.worker()

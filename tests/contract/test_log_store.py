@@ -418,6 +418,29 @@ async def test_a_reader_is_told_when_its_log_is_pruned(logs: Logs) -> None:
         await logs.store.lines(logs.ref, page.cursor, 1, final=True)
 
 
+# -- compression ----------------------------------------------------------------------------------
+
+
+async def test_idle_logs_are_compressed_once_and_read_as_before(logs: Logs) -> None:
+    text = b"".join(b"line %d\n" % n for n in range(2000))
+    logs.ref, other = submitted(-1), submitted(0)
+    await logs.write((OUT, text), (ERR, b"oops\n" * 1000), (OUT, b"end"))
+    await logs.chunk(other, OUT, text, NOON + timedelta(hours=2))
+    first = await logs.store.lines(logs.ref, None, 1500, final=True)
+    before = [await logs.bytes(), await logs.bytes(5, 5000, ERR), await logs.lines(final=True)]
+    assert await logs.store.compress_idle(NOON, 10) == 0
+    assert await logs.store.compress_idle(NOON + timedelta(hours=1), 10) == 1
+    assert await logs.store.compress_idle(NOON + timedelta(hours=1), 10) == 0
+    assert [await logs.bytes(), await logs.bytes(5, 5000, ERR), await logs.lines(final=True)] == before
+    rest = await logs.store.lines(logs.ref, first.cursor, 10_000, final=True)
+    assert [line.number for line in rest.lines] == list(range(1501, 3002))
+    assert await logs.store.compress_idle(NOON + timedelta(hours=3), 10) == 1
+    assert await logs.store.compress_idle(NOON + timedelta(hours=3), 10) == 0
+    await logs.store.prune(logs.ref.job_id)
+    with pytest.raises(LogNotFound):
+        await logs.store.size(logs.ref)
+
+
 # -- search, and lines as a terminal shows them ------------------------------------------------------
 
 

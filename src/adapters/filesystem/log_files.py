@@ -1,20 +1,22 @@
 """Where a log's files lie, and their bytes."""
 
-import errno
-import os
-import stat
+import re
 import time
-import weakref
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from uuid import UUID
 
+from adapters.filesystem.open_file import OpenFile
+from adapters.filesystem.seekable_zstd import SeekableZstd
 from domain.errors import LogNotFound
 from domain.job import submitted_at
 from domain.log import LogRef
 
+COMPRESSED: Final = ".zst"
+_SLICE: Final = re.compile("[0-9a-f]{6}")
 _PRIVATE: Final = 0o700
 _DAY_SECONDS: Final = 86_400
 _TIMED: Final = 7
@@ -63,12 +65,19 @@ class LogPaths:
             if job.exists():
                 raise
 
+    def slices(self, before: datetime) -> Iterator[Path]:
+        """The outer ones that began before then, the oldest first. A volume may hold a `lost+found` too."""
+        slices = (path for path in in_order(self._directory) if _SLICE.fullmatch(path.name))
+        return takewhile(lambda path: _began_at(path) < before, slices)
+
+    def jobs(self, slice_: Path) -> Iterator[Path]:
+        """The directories of its jobs, the oldest first."""
+        return (job for inner in in_order(slice_) for job in in_order(inner))
+
     def idle(self, since: datetime) -> Iterator[UUID]:
         """Jobs from before `since`, the oldest first, to whose logs nothing was written since then."""
-        for slice_ in _in_order(self._directory):
-            if not submitted_at(UUID(slice_.name.ljust(32, "0"))) < since:
-                return
-            for job in (job for inner in _in_order(slice_) for job in _in_order(inner)):
+        for slice_ in self.slices(since):
+            for job in self.jobs(slice_):
                 job_id = UUID(job.name)
                 if submitted_at(job_id) < since and not _written_since(job, since):
                     yield job_id
@@ -77,11 +86,21 @@ class LogPaths:
         return self._directory / job_id.hex[:6] / job_id.hex[6:8] / str(job_id)
 
 
+def _began_at(slice_: Path) -> datetime:
+    """Before the first job of this outer slice."""
+    return submitted_at(UUID(slice_.name.ljust(32, "0")))
+
+
+def compressed_path(path: Path) -> Path:
+    """Where the bytes of this file lie once it is compressed."""
+    return path.with_name(path.name + COMPRESSED)
+
+
 def _is_old(job_id: UUID) -> bool:
     return job_id.version == _TIMED and time.time() - submitted_at(job_id).timestamp() > _DAY_SECONDS
 
 
-def _in_order(directory: Path) -> list[Path]:
+def in_order(directory: Path) -> list[Path]:
     """By name, which is by time; nothing where retention has just removed it."""
     try:
         return sorted(directory.iterdir())
@@ -90,74 +109,63 @@ def _in_order(directory: Path) -> list[Path]:
 
 
 def _written_since(job: Path, since: datetime) -> bool:
-    return any(file.stat().st_mtime >= since.timestamp() for file in _in_order(job))
+    return any(file.stat().st_mtime >= since.timestamp() for file in in_order(job))
 
 
-class OpenFile:
-    """Reads a regular file by position. Closed with the object, not before: a thread that a cancelled
-    caller left behind may still be reading.
-    """
+class LogBytes(Protocol):
+    """One file of a log, plain or compressed, as it stood when it was opened."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises FileNotFoundError, also for what is no regular file."""
-        # O_NONBLOCK: opening a FIFO would wait for a writer.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        try:
-            self._fd = os.open(path, flags)
-        except OSError as error:
-            if error.errno == errno.ELOOP:  # a symlink
-                raise FileNotFoundError(path) from None
-            raise
-        weakref.finalize(self, os.close, self._fd)
-        status = os.fstat(self._fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileNotFoundError(path)
-        self.size = status.st_size
-        self.changed_us = status.st_mtime_ns // 1000
+    @property
+    def size(self) -> int: ...
 
-    @classmethod
-    def log(cls, path: Path) -> Self:
-        try:
-            return cls(path)
-        except (FileNotFoundError, NotADirectoryError):
-            raise LogNotFound(
-                "This attempt has no log: it has not started, or retention has deleted it."
-            ) from None
-
-    @classmethod
-    def index(cls, path: Path) -> Self | None:
-        """A log without its index still has its bytes."""
-        try:
-            return cls(path)
-        except FileNotFoundError:
-            return None
+    @property
+    def changed_us(self) -> int:
+        """When it was last written, in microseconds since 1970."""
 
     def bytes(self, start: int, stop: int) -> bytes:
-        """None beyond the size at opening."""
-        stop = min(stop, self.size)
-        return os.pread(self._fd, stop - start, start) if start < stop else b""
+        """None beyond the size."""
+
+
+def open_log(path: Path) -> LogBytes:
+    """The plain file before the compressed one: that is there before the plain one goes."""
+    try:
+        return _opened(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise LogNotFound(
+            "This attempt has no log: it has not started, or retention has deleted it."
+        ) from None
+
+
+def _opened(path: Path) -> LogBytes:
+    try:
+        return OpenFile(path)
+    except FileNotFoundError:
+        return SeekableZstd(compressed_path(path))
 
 
 class LogAndIndex:
-    """One file of a log, and the index of what lies in it."""
+    """One file of a log, and the index of what lies in it; a log without its index still has its bytes."""
 
-    def __init__(self, log: OpenFile, index: OpenFile | None) -> None:
+    def __init__(self, log: LogBytes, index: LogBytes | None) -> None:
         self.log, self.index = log, index
 
     @classmethod
     def opened(cls, path: Path) -> Self:
         """The log before its index: a record comes before its bytes, so none that is needed is missed."""
-        log = OpenFile.log(path)
-        return cls(log, OpenFile.index(path.with_suffix(".idx")))
+        log = open_log(path)
+        try:
+            return cls(log, _opened(path.with_suffix(".idx")))
+        except FileNotFoundError:
+            return cls(log, None)
 
 
 class JoinedFiles:
     """Files that follow each other without a gap, read as one. `start` is the offset of the first byte."""
 
-    def __init__(self, start: int, files: Sequence[OpenFile], unit: int = 1) -> None:
+    def __init__(self, start: int, files: Sequence[LogBytes], unit: int = 1) -> None:
         """Of each file only a multiple of `unit` bytes counts."""
         self.start = self.size = start
-        self._files: list[tuple[int, int, OpenFile]] = []
+        self._files: list[tuple[int, int, LogBytes]] = []
         for file in files:
             begin, self.size = self.size, self.size + file.size - file.size % unit
             self._files.append((begin, self.size, file))

@@ -1,7 +1,8 @@
 """Logs as files, written by supervisors on this machine or on a shared disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
+from adapters.filesystem.log_compression import PlainLogs, compressing
 from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_notices import LogNotices
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
@@ -18,6 +20,8 @@ from domain.log_index import STREAMS
 
 PIECE_BYTES: Final = 1024 * 1024
 _READERS: Final = 8
+_RESTS: Final = 3
+"""How much longer than it works compression rests."""
 
 _T = TypeVar("_T")
 
@@ -31,6 +35,7 @@ class FilesystemLogStore:
         self._paths = LogPaths(directory)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="log-read")
         self._pages: dict[Hashable, asyncio.Future[Page]] = {}
+        self._plain = PlainLogs(self._paths)
         self._notices = LogNotices(self._size_on_disk, self._blocking)
 
     def target(self, ref: LogRef) -> Path:
@@ -93,6 +98,27 @@ class FilesystemLogStore:
         for job_id in idle:
             self._paths.remove(job_id)
         return idle
+
+    async def compress_idle(self, since: datetime, limit: int) -> int:
+        done, failure = 0, None
+        for head in await self._blocking(lambda: list(islice(self._plain.idle(since), limit))):
+            try:
+                done += await self._slowly(compressing(head))
+            except OSError as error:
+                failure = error  # the other logs may fare better
+        if failure is not None:
+            raise failure
+        return done
+
+    async def _slowly(self, steps: Iterator[int]) -> bool:
+        """Whether there was anything to do. Takes a part of one core, and a stop waits for one step."""
+        worked = False
+        while True:
+            begun = time.monotonic()
+            if await self._blocking(lambda: next(steps, None)) is None:
+                return worked
+            worked = True
+            await asyncio.sleep((time.monotonic() - begun) * _RESTS)
 
     def _open(self, ref: LogRef) -> StoredLog:
         return StoredLog(self._paths.log(ref))

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from adapters.filesystem.indexed_log import IndexedLog
-from adapters.filesystem.log_files import LogAndIndex
+from adapters.filesystem.log_files import COMPRESSED, LogAndIndex, compressed_path
 from adapters.filesystem.log_search import Search
+from adapters.filesystem.seekable_zstd import SeekableZstd
 from domain.errors import LogNotFound
 from domain.log import Extent, Page, cut_note
 from domain.log_index import part_name, part_offset
@@ -79,13 +80,20 @@ class StoredLog:
 
 def size_on_disk(path: Path) -> int:
     """What was written so far, without opening it; -1 where there is no log."""
-    parts = _parts(path)
+    parts = parts_of(path)
+    last = part_path(path, parts[-1]) if parts else path
     try:
-        if parts:
-            return parts[-1] + _part(path, parts[-1]).lstat().st_size
-        return path.lstat().st_size
+        return (parts[-1] if parts else 0) + _bytes_in(last)
     except OSError:
         return -1
+
+
+def _bytes_in(file: Path) -> int:
+    """Raises OSError."""
+    try:
+        return file.lstat().st_size
+    except FileNotFoundError:
+        return SeekableZstd(compressed_path(file)).size
 
 
 def _opened(path: Path) -> tuple[IndexedLog, IndexedLog]:
@@ -94,10 +102,10 @@ def _opened(path: Path) -> tuple[IndexedLog, IndexedLog]:
     """
     for _ in range(_TRIES):
         # The names first: where a part is, what lies before it will not grow any more.
-        parts = _parts(path)
+        parts = parts_of(path)
         head = LogAndIndex.opened(path)
         try:
-            files = [(start, LogAndIndex.opened(_part(path, start))) for start in parts]
+            files = [(start, LogAndIndex.opened(part_path(path, start))) for start in parts]
         except LogNotFound:
             continue
         return _joined(head, files)
@@ -119,15 +127,15 @@ def _joined(head: LogAndIndex, parts: list[tuple[int, LogAndIndex]]) -> tuple[In
     return IndexedLog(head), IndexedLog(*tail, start=wanted or 0)
 
 
-def _parts(path: Path) -> list[int]:
+def parts_of(path: Path) -> list[int]:
     """Where the parts behind the head begin."""
     try:
         names = os.listdir(path.parent)  # noqa: PTH208 - names, not paths: this runs for each look of a follower
     except OSError:
         return []
-    offsets = (part_offset(path.name, name) for name in names)
-    return sorted(offset for offset in offsets if offset is not None)
+    offsets = (part_offset(path.name, name.removesuffix(COMPRESSED)) for name in names)
+    return sorted({offset for offset in offsets if offset is not None})
 
 
-def _part(path: Path, start: int) -> Path:
+def part_path(path: Path, start: int) -> Path:
     return path.with_name(part_name(path.name, start))

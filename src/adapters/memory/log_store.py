@@ -53,6 +53,7 @@ class MemoryLogStore:
 
     def __init__(self) -> None:
         self._logs: dict[LogRef, MemoryLog] = {}
+        self._compressed: set[LogRef] = set()
         self._written = asyncio.Condition()
 
     async def write(self, ref: LogRef, stream: Stream, data: bytes, at: datetime = _EPOCH) -> None:
@@ -134,6 +135,13 @@ class MemoryLogStore:
         for job_id in oldest:
             await self.prune(job_id)
         return oldest
+
+    async def compress_idle(self, since: datetime, limit: int) -> int:
+        old = {ref: log for ref, log in self._logs.items() if submitted_at(ref.job_id) < since}
+        idle = {ref for ref, log in old.items() if max(log.latest) < _us(since)} - self._compressed
+        oldest = sorted(idle, key=lambda ref: (ref.job_id, ref.fence))[:limit]
+        self._compressed.update(oldest)
+        return len(oldest)
 
     def _log(self, ref: LogRef) -> MemoryLog:
         try:

@@ -55,3 +55,10 @@ class LogStore(Protocol):
         """Deletes the logs of at most `limit` jobs that were submitted before `since` and to which
         nothing was written since then, the oldest first; returns these jobs.
         """
+
+    async def compress_idle(self, since: datetime, limit: int) -> int:
+        """Stores more tightly at most `limit` logs of jobs that were submitted before `since`, to which
+        nothing was written since then and which nobody writes any more; returns how many these were.
+        What is read of them stays the same, and so do offsets and cursors. Takes its time; cancelled or
+        killed at any point it loses nothing.
+        """

@@ -29,6 +29,7 @@ from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
 from application.check_health import CheckHealth
 from application.claim_jobs import ClaimJobs
+from application.compress_logs import CompressLogs
 from application.expire_jobs import ExpireJobs
 from application.follow_log import FollowLog
 from application.held_attempts import HeldAttempts
@@ -270,16 +271,19 @@ class Container(DeclarativeContainer):
         clock,
         MAINTENANCE_TICK_SECONDS,
     )
+    prune_logs = Singleton(PruneLogs, logs, clock, settings.provided.retention.logs)
     upkeep: Provider[Maintenance] = Singleton(
         Maintenance,
-        List(
-            Singleton(
-                Duty,
-                "prune_logs",
-                60.0,
-                Singleton(PruneLogs, logs, clock, settings.provided.retention.logs),
-            )
-        ),
+        List(Singleton(Duty, "prune_logs", 60.0, prune_logs)),
+        None,
+        clock,
+        MAINTENANCE_TICK_SECONDS,
+    )
+    # Apart from the upkeep: retention must not wait for gigabytes to be compressed.
+    compress_logs = Singleton(CompressLogs, logs, clock, settings.provided.logs.compress_after)
+    compression: Provider[Maintenance] = Singleton(
+        Maintenance,
+        List(Singleton(Duty, "compress_logs", 60.0, compress_logs)),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,

@@ -184,7 +184,17 @@ async def _bytes(
     if content_range is not None:
         headers["Content-Range"] = content_range
     pieces = read(log, shown, part, stream)
-    return Streaming(pieces, status_code=206 if content_range else 200, media_type=TEXT, headers=headers)
+    # The log is opened now, while a status can still tell that retention was faster.
+    first = await anext(pieces, b"")
+    return Streaming(
+        _joined(first, pieces), status_code=206 if content_range else 200, media_type=TEXT, headers=headers
+    )
+
+
+async def _joined(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for other in others:
+        yield other
 
 
 def _part_of(

@@ -94,6 +94,9 @@ class Logs(Struct, frozen=True, kw_only=True):
     max_size: Annotated[
         Bytes, Meta(description="of an attempt; past it the head and the latest tail are kept")
     ] = 2**30
+    compress_after: Annotated[
+        Seconds, Meta(description="logs that nobody wrote to for so long are compressed")
+    ] = 86400.0
 
 
 class Retention(Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from application.compress_logs import CompressLogs
 from application.expire_jobs import ExpireJobs
 from application.manage_queues import LimitQueue, PauseQueue, ResumeQueue
 from application.ports.notifier import JobChanged, JobsWaiting
@@ -84,3 +85,13 @@ async def test_a_queue_without_a_slot_is_refused(world: World) -> None:
     with pytest.raises(Invalid, match="pause it"):
         await LimitQueue(world.queue, world.notifier)("night", 0)
     assert await world.queue.queues() == []
+
+
+async def test_logs_are_compressed_when_nobody_wrote_to_them_for_long(world: World) -> None:
+    job = await world.started()
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", world.clock.now())
+    compress = CompressLogs(world.logs, world.clock, 99.0)
+    assert await compress() == 0
+    world.clock.advance(3600 * 24 * 365 * 100)  # ids are of the real present, the clock is not
+    assert await compress() == 1
+    assert await compress() == 0

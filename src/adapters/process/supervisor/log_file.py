@@ -1,5 +1,6 @@
 """One attempt's log and the index beside it (domain.log_index), bounded: a head, and the latest parts."""
 
+import fcntl
 import os
 from contextlib import suppress
 from typing import Final
@@ -27,6 +28,7 @@ class Part:
                 self._index = os.open(self._paths[1], _FLAGS, 0o600)
             if self._log == _CLOSED:
                 self._log = os.open(self._paths[0], _FLAGS, 0o600)
+                _say_that_it_is_written(self._log)
         except OSError:
             return False
         return True
@@ -75,6 +77,12 @@ class Part:
             if file != _CLOSED:
                 with suppress(OSError):
                     os.close(file)
+
+
+def _say_that_it_is_written(log: int) -> None:
+    """As long as this process lives: whoever compresses logs leaves those alone that it cannot lock."""
+    with suppress(OSError):  # a file system without locks has none for the other either
+        fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 class LogFile:
