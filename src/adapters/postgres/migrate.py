@@ -21,12 +21,19 @@ SCHEMA: Final = "etl"
 LOCK: Final = 0x65746C01
 """`etl` and 01: the advisory lock that lets one process at a time migrate."""
 
+PREVIOUS_RELEASE: Final = "0002"
+"""The last migration of the release before this one, whose programs may go on beside ours: what came after
+it only adds. Until a first release is out: the last migration that took something away.
+"""
+
+_FOR_PROGRAMS: Final = "for programs since "
+
 
 async def migrate(url: str, up_to: str = "head") -> list[str]:
     """Applies what is missing, in one transaction each, and returns the names of what was missing.
 
     Any number of processes may do this at once, on an empty database too: they wait for each other.
-    Raises WrongSetting if the schema is newer than this program.
+    Raises WrongSetting if the schema is too new for this program: by more than one release.
     """
     return await asyncio.to_thread(_migrate, url, up_to)
 
@@ -52,6 +59,7 @@ def _migrate(url: str, up_to: str) -> list[str]:
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
             connection.commit()
             command.upgrade(_config(connection), up_to)
+            connection.execute(text(f"COMMENT ON SCHEMA {SCHEMA} IS '{_FOR_PROGRAMS}{PREVIOUS_RELEASE}'"))
             connection.commit()
         return missing
 
@@ -64,14 +72,23 @@ def _pending(url: str) -> list[str]:
 def _missing(connection: Connection) -> list[str]:
     context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
     current = context.get_current_revision()
+    known, oldest = known_revisions(), _oldest_program(connection)
     connection.rollback()
-    known = known_revisions()
     if current is not None and current not in known:
+        if oldest in known:
+            return []  # one release ahead of this program, and that one only adds
         raise WrongSetting(
             f"The database's schema ({current}) is newer than this program (at most {known[-1]}). "
             "Upgrade this program, or point `database.url` to another database."
         )
     return known if current is None else known[known.index(current) + 1 :]
+
+
+def _oldest_program(connection: Connection) -> str | None:
+    """The last migration of the oldest programs that may use this schema, as its migrator left word."""
+    found = connection.execute(text(f"SELECT obj_description(to_regnamespace('{SCHEMA}'), 'pg_namespace')"))
+    comment = found.scalar() or ""
+    return comment.removeprefix(_FOR_PROGRAMS) if comment.startswith(_FOR_PROGRAMS) else None
 
 
 def _config(connection: Connection | None = None) -> Config:

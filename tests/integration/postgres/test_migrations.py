@@ -4,11 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from adapters.postgres.migrate import migrate, pending
-from domain.errors import DatabaseUnavailable, WrongSetting
+from domain.errors import DatabaseUnavailable
 
 SOURCES = Path(__file__).parents[3] / "src"
 MIGRATE = """
@@ -42,15 +41,6 @@ async def test_pending_names_what_is_missing_and_changes_nothing(empty_database_
     assert await pending(empty_database_url) == missing
     assert await migrate(empty_database_url) == missing
     assert await migrate(empty_database_url) == []
-
-
-async def test_a_schema_newer_than_the_program_is_refused(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("UPDATE etl.alembic_version SET version_num = '9999'")
-    with pytest.raises(WrongSetting, match="newer"):
-        await migrate(database_url)
-    with pytest.raises(WrongSetting, match="newer"):
-        await pending(database_url)
 
 
 async def test_a_server_that_is_away_is_told_in_our_words(tmp_path: Path) -> None:
