@@ -9,6 +9,8 @@ from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 
 BATCH: Final = 500
+LARGE_BATCH: Final = 5000
+"""Where each look goes over all logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,19 @@ class PruneLogs:
         """Of how many jobs logs went; what is left over comes with the next tick."""
         since = self.clock.now() - timedelta(seconds=self.keep_seconds)
         return len(await self.logs.prune_idle(since, BATCH))
+
+
+@dataclass(frozen=True, slots=True)
+class LimitLogs:
+    """Deletes logs, those written longest ago first, while all together take more than `total_bytes`."""
+
+    logs: LogStore
+    total_bytes: int | None
+
+    async def __call__(self) -> int:
+        """Of how many jobs logs went. Without a limit it looks at nothing."""
+        return (
+            0
+            if self.total_bytes is None
+            else len(await self.logs.prune_beyond(self.total_bytes, LARGE_BATCH))
+        )

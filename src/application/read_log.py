@@ -60,7 +60,9 @@ class FoundLog:
     def missing(self) -> None:
         """What to do where there is none. Raises LogGone unless it may never have been written."""
         if self.was_written:
-            raise LogGone("This log was deleted: `retention.logs` says how long logs are kept.")
+            raise LogGone(
+                "This log was deleted: `retention.logs` and `retention.logs_size` say what is kept."
+            )
 
 
 @dataclass(frozen=True, slots=True)

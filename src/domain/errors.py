@@ -106,7 +106,7 @@ class LogNotFound(NotFound):
 
 
 class LogGone(NotFound):
-    """The attempt wrote a log, and retention has deleted it (`retention.logs`)."""
+    """The attempt wrote a log, and retention has deleted it (`retention.logs`, `retention.logs_size`)."""
 
     code = "log-gone"
     title = "The log is gone"

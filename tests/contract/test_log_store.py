@@ -410,6 +410,20 @@ async def test_idle_logs_of_old_jobs_are_pruned_the_oldest_first_and_no_others(l
     assert await logs.store.size(busy) == await logs.store.size(young) == 2
 
 
+async def test_beyond_a_size_the_logs_written_longest_ago_go_first(logs: Logs) -> None:
+    written_first, younger_but_idle, still_written = submitted(5), submitted(10), submitted(0)
+    for ref, hour in ((written_first, 6), (younger_but_idle, 11), (still_written, 12)):
+        await logs.chunk(ref, OUT, b"x" * 100_000, NOON + timedelta(hours=hour))
+    assert await logs.store.prune_beyond(400_000, 10) == []
+    assert await logs.store.prune_beyond(250_000, 10) == [written_first.job_id]
+    assert await logs.store.prune_beyond(250_000, 10) == []
+    assert await logs.store.prune_beyond(1, 1) == [younger_but_idle.job_id]
+    assert await logs.store.size(still_written) == 100_000
+    for ref in (written_first, younger_but_idle):
+        with pytest.raises(LogNotFound):
+            await logs.store.size(ref)
+
+
 async def test_a_reader_is_told_when_its_log_is_pruned(logs: Logs) -> None:
     await logs.write((OUT, b"a\nb\n"))
     page = await logs.store.lines(logs.ref, None, 1, final=True)

@@ -65,6 +65,15 @@ def compressing(head: Path) -> Iterator[int]:
             yield from _replacing(file, frame_bytes)
 
 
+def is_written(job: Path) -> bool:
+    """Whether a supervisor writes any of the job's logs, or somebody compresses one."""
+    for head in (file for file in in_order(job) if _HEAD.fullmatch(file.name)):
+        with claimed(head) as is_free:
+            if not is_free and head.exists():
+                return True
+    return False
+
+
 def _heads(job: Path) -> Iterator[Path]:
     heads = (file for file in in_order(job) if _HEAD.fullmatch(file.name))
     return (head for head in heads if any(size > SMALL_BYTES for _, size in _times_and_sizes(head)))

@@ -65,10 +65,10 @@ class LogPaths:
             if job.exists():
                 raise
 
-    def slices(self, before: datetime) -> Iterator[Path]:
+    def slices(self, before: datetime | None = None) -> Iterator[Path]:
         """The outer ones that began before then, the oldest first. A volume may hold a `lost+found` too."""
         slices = (path for path in in_order(self._directory) if _SLICE.fullmatch(path.name))
-        return takewhile(lambda path: _began_at(path) < before, slices)
+        return takewhile(lambda path: before is None or _began_at(path) < before, slices)
 
     def jobs(self, slice_: Path) -> Iterator[Path]:
         """The directories of its jobs, the oldest first."""

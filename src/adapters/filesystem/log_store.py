@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
-from adapters.filesystem.log_compression import PlainLogs, compressing
+from adapters.filesystem.log_compression import PlainLogs, compressing, is_written
 from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_notices import LogNotices
+from adapters.filesystem.log_usage import LogUsage
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from domain.log import Extent, LogRef, Page, Stream
 from domain.log_index import STREAMS
@@ -21,7 +22,7 @@ from domain.log_index import STREAMS
 PIECE_BYTES: Final = 1024 * 1024
 _READERS: Final = 8
 _RESTS: Final = 3
-"""How much longer than it works compression rests."""
+"""How much longer than it works upkeep rests."""
 
 _T = TypeVar("_T")
 
@@ -98,6 +99,19 @@ class FilesystemLogStore:
         for job_id in idle:
             self._paths.remove(job_id)
         return idle
+
+    async def prune_beyond(self, total_bytes: int, limit: int) -> Sequence[UUID]:
+        usage = LogUsage(self._paths, limit)
+        await self._slowly(usage.measuring())
+        pruned: list[UUID] = []
+        for oldest in usage.oldest:
+            if usage.disk_bytes <= total_bytes:
+                break
+            if not await self._blocking(partial(is_written, oldest.job)):
+                pruned.append(UUID(oldest.job.name))
+                await self.prune(pruned[-1])
+                usage.disk_bytes -= oldest.disk_bytes
+        return pruned
 
     async def compress_idle(self, since: datetime, limit: int) -> int:
         done, failure = 0, None

@@ -136,6 +136,18 @@ class MemoryLogStore:
             await self.prune(job_id)
         return oldest
 
+    async def prune_beyond(self, total_bytes: int, limit: int) -> Sequence[UUID]:
+        written: dict[UUID, int] = {}
+        for ref, log in self._logs.items():
+            written[ref.job_id] = max(*log.latest, written.get(ref.job_id, 0))
+        pruned: list[UUID] = []
+        for job_id in sorted(written, key=lambda job_id: written[job_id])[:limit]:
+            if sum(len(log.data) for log in self._logs.values()) <= total_bytes:
+                break
+            await self.prune(job_id)
+            pruned.append(job_id)
+        return pruned
+
     async def compress_idle(self, since: datetime, limit: int) -> int:
         old = {ref: log for ref, log in self._logs.items() if submitted_at(ref.job_id) < since}
         idle = {ref for ref, log in old.items() if max(log.latest) < _us(since)} - self._compressed

@@ -56,6 +56,11 @@ class LogStore(Protocol):
         nothing was written since then, the oldest first; returns these jobs.
         """
 
+    async def prune_beyond(self, total_bytes: int, limit: int) -> Sequence[UUID]:
+        """Deletes the logs of at most `limit` jobs until all logs together take at most `total_bytes`:
+        first those that were written longest ago, never one that is being written. Returns these jobs.
+        """
+
     async def compress_idle(self, since: datetime, limit: int) -> int:
         """Stores more tightly at most `limit` logs of jobs that were submitted before `since`, to which
         nothing was written since then and which nobody writes any more; returns how many these were.

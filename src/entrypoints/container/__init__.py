@@ -48,7 +48,7 @@ from application.ports.process_runner import ProcessRunner
 from application.ports.script_catalog import ScriptCatalog
 from application.ports.token_verifier import TokenVerifier
 from application.ports.worker_registry import WorkerRegistry
-from application.prune_history import PruneJobs, PruneLogs
+from application.prune_history import LimitLogs, PruneJobs, PruneLogs
 from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
 from application.read_metrics import ReadMetrics
@@ -274,7 +274,12 @@ class Container(DeclarativeContainer):
     prune_logs = Singleton(PruneLogs, logs, clock, settings.provided.retention.logs)
     upkeep: Provider[Maintenance] = Singleton(
         Maintenance,
-        List(Singleton(Duty, "prune_logs", 60.0, prune_logs)),
+        List(
+            Singleton(Duty, "prune_logs", 60.0, prune_logs),
+            Singleton(
+                Duty, "limit_logs", 300.0, Singleton(LimitLogs, logs, settings.provided.retention.logs_size)
+            ),
+        ),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,

@@ -102,6 +102,10 @@ class Logs(Struct, frozen=True, kw_only=True):
 class Retention(Struct, frozen=True, kw_only=True):
     jobs: Annotated[Seconds, Meta(description="how long final jobs are kept")] = 90 * 86400.0
     logs: Annotated[Seconds, Meta(description="how long logs are kept")] = 30 * 86400.0
+    logs_size: Annotated[
+        Bytes | None,
+        Meta(description="of all logs of a directory; beyond it those written longest ago go first"),
+    ] = None
     disk_floor: Annotated[Bytes, Meta(description="below this much free disk no attempt is started")] = 2**30
 
 

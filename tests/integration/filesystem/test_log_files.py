@@ -12,9 +12,10 @@ import pytest
 
 from adapters.filesystem.log_growth import LogGrowth
 from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.process.supervisor.log_file import LogFile
 from domain.errors import LogNotFound
 from domain.log import LogRef, Stream
-from domain.log_index import RECORD_BYTES, part_name
+from domain.log_index import RECORD_BYTES, STDOUT, part_name
 from tests.builders import CHANCE
 from tests.log_writer import LogWriter
 
@@ -154,6 +155,18 @@ async def test_prune_says_what_it_cannot_delete(store: FilesystemLogStore) -> No
     (store.target(ref).parent / "directory").mkdir()
     with pytest.raises(OSError, match="directory"):
         await store.prune(ref.job_id)
+
+
+async def test_a_log_that_is_being_written_stays_whatever_all_logs_take(store: FilesystemLogStore) -> None:
+    ref = LogRef(job_id=OLD, fence=1)
+    path = store.target(ref)
+    log = LogFile(str(path), str(path.with_suffix(".idx")), 10**6)
+    log.append(STDOUT, 0, b"x" * 100_000)
+    ended = a_log(store, (OUT, b"y" * 100_000))
+    assert await store.prune_beyond(1, 10) == [ended.job_id]
+    log.close()
+    assert await store.prune_beyond(1, 10) == [OLD]
+    assert not path.parent.exists()
 
 
 async def test_many_waiters_share_one_thread_which_ends_after_them(store: FilesystemLogStore) -> None:

@@ -8,7 +8,7 @@ from application.compress_logs import CompressLogs
 from application.expire_jobs import ExpireJobs
 from application.manage_queues import LimitQueue, PauseQueue, ResumeQueue
 from application.ports.notifier import JobChanged, JobsWaiting
-from application.prune_history import PruneJobs, PruneLogs
+from application.prune_history import LimitLogs, PruneJobs, PruneLogs
 from application.rescue_lost import RescueLost
 from domain.attempt import Outcome
 from domain.errors import Invalid, JobNotFound, LogNotFound
@@ -70,6 +70,16 @@ async def test_logs_have_a_retention_of_their_own_and_their_jobs_stay(world: Wor
     with pytest.raises(LogNotFound):
         await world.logs.size(ref_of(job))
     assert (await world.job(job.id)).state is JobState.RUNNING
+
+
+async def test_all_logs_together_have_a_limit_if_one_is_set(world: World) -> None:
+    job = await world.started()
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", at=world.clock.now())
+    assert await LimitLogs(world.logs, None)() == 0
+    assert await LimitLogs(world.logs, 5)() == 0
+    assert await LimitLogs(world.logs, 4)() == 1
+    with pytest.raises(LogNotFound):
+        await world.logs.size(ref_of(job))
 
 
 async def test_a_resumed_and_a_widened_queue_wake_the_workers(world: World) -> None:
