@@ -59,12 +59,18 @@ async def test_f65_a_restart_between_claim_start_and_report_costs_no_attempt(
     await kernel.queue.submit(jobs)
     for wanted in (15, 30, 45):
         with worker_process(place, database_url, HAND_OVER) as worker:
+            await until(partial(joined, kernel, worker.pid))
             await until(partial(claimed, kernel, jobs, wanted))
             worker.terminate()
             assert await gone(worker) == 0
     with worker_process(place, database_url):
         states = [await ended(kernel, job.id) for job in jobs]
     assert {(job.state, job.attempt) for job in states} == {(JobState.SUCCEEDED, 1)}
+
+
+async def joined(kernel: PostgresKernel, pid: int) -> bool:
+    """The jobs that are wanted may have been claimed before it came."""
+    return pid in [each.pid for each in await kernel.registry.list()]
 
 
 async def claimed(kernel: PostgresKernel, jobs: Sequence[Job], count: int) -> bool:

@@ -24,7 +24,6 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _WORKER: Final = "worker"
 _LOCK: Final = "lock"
 _FORGOTTEN: Final = "forgotten-"
-_RECORD: Final = "attempt.json"
 NEVER_STARTED: Final = "The worker ended before the program could be started."
 RESTARTED: Final = "The machine was restarted while it ran."
 UNSUPERVISED: Final = "Its supervisor was killed, so nobody saw how it ended."
@@ -70,13 +69,8 @@ class RunDirectory:
 
     # -- one attempt ---------------------------------------------------------------------------------
 
-    def prepare(self, launch: Launch, means: Means) -> int:
-        """Makes the attempt's directory; the descriptor of what its supervisor is to do."""
-        directory = self.of(launch.ref)
-        directory.mkdir(mode=0o700)
-        group = means.group_of(name_of(launch.ref))
-        record = {"boot_id": _boot_id(), "log": str(launch.log), "group": group}
-        _write_private(directory / _RECORD, json.dumps(record).encode())
+    def specify(self, launch: Launch, means: Means) -> int:
+        """The descriptor of what the attempt's supervisor is to do: in memory, where no disk can hang."""
         descriptor = _unnamed_file()
         specification.write(self._specification(launch, means), descriptor)
         return descriptor
@@ -90,6 +84,10 @@ class RunDirectory:
     def control_of(self, ref: LogRef) -> Path:
         return self.of(ref) / specification.CONTROL_SOCKET
 
+    def has_begun(self, ref: LogRef) -> bool:
+        """Whether a supervisor may have started its program."""
+        return (self.of(ref) / specification.ATTEMPT_FILE).exists()
+
     def result(self, ref: LogRef) -> Exit | None:
         """None where there is no whole record of this very attempt."""
         record = _read(self.of(ref) / specification.RESULT_FILE)
@@ -102,7 +100,7 @@ class RunDirectory:
         if record.get("boot_id") != _boot_id():
             why = RESTARTED
         else:
-            why = UNSUPERVISED if self.control_of(ref).exists() else NEVER_STARTED
+            why = UNSUPERVISED if self.has_begun(ref) else NEVER_STARTED
         return Exit(lost=why, processes_left=processes_left, log_bytes=_size(record.get("log")))
 
     def clear_group(self, ref: LogRef) -> int:
@@ -146,7 +144,7 @@ class RunDirectory:
 
     def _record(self, ref: LogRef) -> dict[str, Any]:
         """Not of another start of the machine, where it was not written before that stopped."""
-        return _read(self.of(ref) / _RECORD) or {"boot_id": _boot_id()}
+        return _read(self.of(ref) / specification.ATTEMPT_FILE) or {"boot_id": _boot_id()}
 
     def _specification(self, launch: Launch, means: Means) -> specification.Launch:
         return specification.Launch(
@@ -167,6 +165,7 @@ class RunDirectory:
             user=means.user,
             log_max_bytes=launch.log_max_bytes,
             secrets=list(launch.secrets),
+            boot_id=_boot_id(),
         )
 
 
@@ -192,12 +191,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
 
 
 def _unnamed_file() -> int:

@@ -66,11 +66,8 @@ class SupervisedProcessRunner:
 
     async def start(self, launch: Launch) -> SupervisedProcess:
         directory = self._seats[0].directory
-        process = self._known(directory, launch.ref)
-        try:
-            await self._start(directory, process, launch)
-        except OSError as error:
-            process.end(Exit(start_error=of_the_machine(error.errno or 0)))
+        process = self._known(directory, launch.ref, launch)
+        await self._start(directory, process, launch)
         return process
 
     async def adopt(self) -> Sequence[SupervisedProcess]:
@@ -88,39 +85,55 @@ class SupervisedProcessRunner:
             if control is not None:
                 process.follow(control)
             else:
-                await self._learn(directory, process)
+                await self._learn(directory, None, process)
         await asyncio.to_thread(directory.tidy)
         return processes
 
     # -- one attempt ---------------------------------------------------------------------------------
 
-    def _known(self, directory: RunDirectory, ref: LogRef) -> SupervisedProcess:
-        learn, forget = partial(self._learn, directory), partial(self._forget, directory)
+    def _known(self, directory: RunDirectory, ref: LogRef, launch: Launch | None = None) -> SupervisedProcess:
+        learn, forget = partial(self._learn, directory, launch), partial(self._forget, directory)
         process = self._processes[ref] = SupervisedProcess(ref, learn, forget)
         return process
 
     async def _start(self, directory: RunDirectory, process: SupervisedProcess, launch: Launch) -> None:
-        specification = await asyncio.to_thread(directory.prepare, launch, self._means)
+        try:
+            process.follow(await self._supervised(directory, launch))
+        except OSError as error:
+            process.end(Exit(start_error=of_the_machine(error.errno or 0)))
+
+    async def _supervised(self, directory: RunDirectory, launch: Launch) -> socket.socket:
+        """The connection to the supervisor that the zygote will give it."""
+        specification = directory.specify(launch, self._means)
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 name, place = name_of(launch.ref), directory.of(launch.ref)
-                await self._open_zygote().fork(name, place, theirs.fileno(), specification)
+                await self._open_zygote().supervise(name, place, theirs.fileno(), specification)
         except BaseException:
             ours.close()
             raise
         finally:
             os.close(specification)
-        process.follow(ours)
+        return ours
 
-    async def _learn(self, directory: RunDirectory, process: SupervisedProcess) -> None:
-        """The end of an attempt whose connection ended without telling it."""
+    async def _learn(
+        self, directory: RunDirectory, launch: Launch | None, process: SupervisedProcess
+    ) -> None:
+        """The end of an attempt whose connection ended without telling it.
+
+        Where no supervisor has begun it, zygote or supervisor was killed before that: nobody else can
+        begin it any more, so it is started again.
+        """
         ref = process.ref
         exit_ = await asyncio.to_thread(directory.result, ref)
         if exit_ is None and (control := _connect(directory, ref)) is not None:
             process.follow(control)
-            return
-        process.end(exit_ or await self._bury(directory, ref))
+        elif exit_ is None and launch is not None and not directory.has_begun(ref):
+            await asyncio.to_thread(directory.forget, ref)
+            await self._start(directory, process, launch)
+        else:
+            process.end(exit_ or await self._bury(directory, ref))
 
     async def _bury(self, directory: RunDirectory, ref: LogRef) -> Exit:
         """Its supervisor is dead: first the zygote kills what fell to it, then the tag finds the rest."""
@@ -131,9 +144,11 @@ class SupervisedProcessRunner:
         return directory.result(ref) or directory.lost(ref, left)
 
     async def _forget(self, directory: RunDirectory, process: SupervisedProcess) -> None:
+        """By its supervisor, which has all at hand, or here where that is dead or does not answer."""
         self._processes.pop(process.ref, None)
+        if not await process.dismissed():
+            await asyncio.to_thread(directory.forget, process.ref)
         process.let_go()
-        await asyncio.to_thread(directory.forget, process.ref)
 
     # -- what an earlier life left -------------------------------------------------------------------
 

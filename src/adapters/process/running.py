@@ -3,7 +3,8 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 from adapters.process.run_directory import exit_from
 from adapters.process.supervisor.channel import Channel
@@ -12,6 +13,8 @@ from domain.log import LogRef
 
 Learn = Callable[["SupervisedProcess"], Awaitable[None]]
 Forget = Callable[["SupervisedProcess"], Awaitable[None]]
+
+_DISMISSAL_SECONDS: Final = 5.0
 
 
 class SupervisedProcess:
@@ -22,8 +25,11 @@ class SupervisedProcess:
         self._learn = learn
         self._forget = forget
         self._control: Channel | None = None
+        self._stopped: Stop | None = None
         self._learning: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[Exit] = loop.create_future()
+        self._dismissed: asyncio.Future[bool] = loop.create_future()
 
     @property
     def ref(self) -> LogRef:
@@ -33,6 +39,7 @@ class SupervisedProcess:
         return await asyncio.shield(self._ended)
 
     def stop(self, why: Stop = Stop.CANCEL) -> None:
+        self._stopped = why
         self._tell({"stop": why.value})
 
     def extend(self, deadline: float) -> None:
@@ -41,13 +48,26 @@ class SupervisedProcess:
     async def forget(self) -> None:
         await self._forget(self)
 
+    async def dismissed(self) -> bool:
+        """Whether its supervisor has removed the attempt's files; False where there is none to ask."""
+        if self._control is None:
+            return False
+        self._tell({"forget": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_DISMISSAL_SECONDS):
+                return await self._dismissed
+        return False
+
     # -- the runner's side ---------------------------------------------------------------------------
 
     def follow(self, control: socket.socket) -> None:
         self._control = Channel(control)
         asyncio.get_running_loop().add_reader(control, self._hear)
+        if self._stopped is not None:  # on a connection that ended before anybody read it, perhaps
+            self.stop(self._stopped)
 
     def end(self, exit_: Exit) -> None:
+        """The end of an attempt that has no supervisor any more."""
         self._hang_up()
         if not self._ended.done():
             self._ended.set_result(exit_)
@@ -64,17 +84,26 @@ class SupervisedProcess:
         messages = self._control.receive()
         if messages is None:
             self._hang_up()
-            self._learning = asyncio.ensure_future(self._learn(self))
+            if not self._ended.done():
+                self._learning = asyncio.ensure_future(self._learn(self))
             return
         for message in messages:
-            self.end(exit_from(message["exit"]))
+            if "forgotten" in message:
+                self._settle(forgotten=True)
+            elif not self._ended.done():
+                self._ended.set_result(exit_from(message["exit"]))
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self._control is not None:
             self._control.send(message)
+
+    def _settle(self, *, forgotten: bool) -> None:
+        if not self._dismissed.done():
+            self._dismissed.set_result(forgotten)
 
     def _hang_up(self) -> None:
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control.socket)
             self._control.close()
             self._control = None
+        self._settle(forgotten=False)

@@ -1,4 +1,4 @@
-"""The worker's side of the zygote: starts it, starts it again when it was killed, asks it to fork."""
+"""The worker's side of the zygote: starts it, starts it again when it was killed, asks it for supervisors."""
 
 import asyncio
 import errno
@@ -22,7 +22,7 @@ _FULL_PAUSE: Final = 0.005
 
 
 class ZygoteLink:
-    """A zygote that dies takes no running attempt with it; the next fork makes a new one."""
+    """A zygote that dies takes no running attempt with it; the next start makes a new one."""
 
     def __init__(self, lock: int, errors: Path) -> None:
         self._lock = lock
@@ -50,11 +50,11 @@ class ZygoteLink:
             waiting.cancel()
         self._settling.clear()
 
-    async def fork(self, name: str, directory: Path, control: int, specification: int) -> None:
-        """Asks for a supervisor; what becomes of it is told on `control`. Raises OSError where no
-        zygote can be started.
+    async def supervise(self, name: str, directory: Path, control: int, specification: int) -> None:
+        """Asks for a supervisor for this attempt; what becomes of it is told on `control`. Raises OSError
+        where no zygote can be started.
         """
-        message = json.dumps({"fork": name, "directory": str(directory)}).encode() + b"\n"
+        message = json.dumps({"start": name, "directory": str(directory)}).encode() + b"\n"
         while True:
             if self._channel is None:
                 self.start()

@@ -67,6 +67,22 @@ async def test_a_stopped_supervisor_does_not_block_the_worker(rig: Rig) -> None:
     await _stopped(process)
 
 
+async def test_a_supervisor_takes_one_attempt_after_the_other_and_no_end_is_mixed_up(rig: Rig) -> None:
+    await _ended(rig, "exit 3")
+    (first,) = children_of(rig.zygote)
+    await _ended(rig, "kill -9 $$")
+    await _ended(rig, "exit 4")
+    assert children_of(rig.zygote) == [first]
+
+
+async def test_a_supervisor_that_is_killed_while_it_waits_costs_no_attempt(rig: Rig) -> None:
+    await _ended(rig, "exit 3")
+    (waiting,) = children_of(rig.zygote)
+    os.kill(waiting, signal.SIGKILL)
+    await _ended(rig, "exit 4")
+    assert waiting not in children_of(rig.zygote)
+
+
 # -- the zygote ------------------------------------------------------------------------------------------
 
 
@@ -85,7 +101,7 @@ async def test_f35_running_jobs_survive_their_zygote_and_the_next_start_makes_a_
 
 
 async def test_a_zygote_killed_in_a_storm_of_starts_costs_no_certainty(rig: Rig) -> None:
-    """Each attempt ends by itself or is lost; none hangs, and none runs twice."""
+    """Those that the zygote had not come to run under the next one; none hangs, and none runs twice."""
     runs = rig.directory / "runs"
     runs.touch()  # the zygote may be killed before the first has run
     starts = [
@@ -96,13 +112,8 @@ async def test_a_zygote_killed_in_a_storm_of_starts_costs_no_certainty(rig: Rig)
     os.kill(rig.zygote, signal.SIGKILL)
     processes = await asyncio.gather(*starts)
     ends = await asyncio.wait_for(asyncio.gather(*(process.wait() for process in processes)), 60)
-    ran = runs.read_text().split()
-    assert len(ran) == len(set(ran))
-    for process, end in zip(processes, ends, strict=True):
-        has_run = str(rig.scratch(process)) in ran
-        assert has_run == (end.exit_code == 0)
-        # One that was killed between the socket and the fork cannot be told from one killed after it.
-        assert has_run or end.lost in {run_directory.NEVER_STARTED, run_directory.UNSUPERVISED}
+    assert [end.exit_code for end in ends] == [0] * len(processes)
+    assert sorted(runs.read_text().split()) == sorted(str(rig.scratch(process)) for process in processes)
 
 
 async def test_f36_zygote_and_supervisor_killed_together_leave_what_the_tag_finds(rig: Rig) -> None:
@@ -137,7 +148,26 @@ async def test_f36_the_main_process_dies_with_its_supervisor_where_nobody_is_lef
     await eventually(lambda: not rig.survivors())
 
 
+async def test_supervisors_that_wait_end_with_their_zygote(rig: Rig) -> None:
+    """Nobody would inherit what their next program leaves."""
+    await _ended(rig, "exit 3")
+    (waiting,) = children_of(rig.zygote)
+    os.kill(rig.zygote, signal.SIGKILL)
+    await eventually(lambda: not is_alive(waiting))
+    await _ended(rig, "exit 4")
+
+
 # -- what the tests look with ----------------------------------------------------------------------------
+
+
+async def _ended(rig: Rig, line: str) -> None:
+    """A whole attempt, whose end is that of the shell's line."""
+    process = await rig.start("/bin/sh", "-c", line, rig.mark)
+    exit_ = await process.wait()
+    await process.forget()
+    assert not rig.attempt_directory(process).exists()
+    expected = (9, None) if "kill" in line else (None, int(line.removeprefix("exit ")))
+    assert (exit_.signal_number, exit_.exit_code) == expected
 
 
 def _supervisor(rig: Rig) -> int:

@@ -61,10 +61,11 @@ async def test_no_descriptor_is_inherited(rig: Rig, tmp_path: Path) -> None:
 
 @looks_into_the_zygote
 async def test_a_zygote_inherits_nothing_either(rig: Rig) -> None:
+    """The sockets lead to the worker and to the supervisor that waits for the next attempt."""
     await rig.run("/bin/true")  # so the zygote has come up
     names = [name.removeprefix(str(rig.run_directory)) for name in _open_files(rig.zygote)]
     kinds = sorted(name.split(":")[0] for name in names)
-    assert kinds == ["/dev/null", "/dev/null", "/lock", "/supervisor.log", "pipe", "pipe", "socket"]
+    assert kinds == ["/dev/null", "/dev/null", "/lock", "/supervisor.log", "pipe", "pipe", "socket", "socket"]
 
 
 async def test_standard_input_is_empty(rig: Rig) -> None:

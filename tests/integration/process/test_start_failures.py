@@ -141,9 +141,8 @@ def test_f53_a_machine_that_forks_no_more_fails_this_start_and_not_the_zygote(
     silent = _Silent()
     forks = zygote.Zygote(zygote_end, os.open(os.devnull, os.O_RDONLY), silent)
     monkeypatch.setattr(os, "fork", full)
-    forks._fork(
-        {"fork": "job-1", "directory": str(tmp_path)}, theirs.detach(), os.open(os.devnull, os.O_RDONLY)
-    )
+    message = {"start": "job-1", "directory": str(tmp_path / "job-1")}
+    forks._start(message, theirs.detach(), os.open(os.devnull, os.O_RDONLY))
     messages = Channel(control).receive()
     assert messages == [{"exit": {"start_error": start_errors.FULL}}]
     assert list(tmp_path.iterdir()) == []  # an attempt without a socket has provably never started

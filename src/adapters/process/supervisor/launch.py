@@ -5,6 +5,7 @@ import os
 from typing import NamedTuple, TypedDict
 
 CONTROL_SOCKET = "control.sock"
+ATTEMPT_FILE = "attempt.json"
 RESULT_FILE = "result.json"
 WORK_DIR_VARIABLE = "ETL_WORK_DIR"
 """Besides its use for the program, the tag by which processes without a supervisor are found."""
@@ -22,7 +23,7 @@ class Launch(NamedTuple):
     """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`.
 
     `limits` are the fields of domain.resources.Resources. `group` is the path of the control group to
-    make for it, `user` whom it runs as, if not as the supervisor.
+    make for it, `user` whom it runs as, if not as the supervisor. `boot_id` names this start of the machine.
     """
 
     job_id: str
@@ -42,6 +43,7 @@ class Launch(NamedTuple):
     user: User | None
     log_max_bytes: int
     secrets: list[str]
+    boot_id: str | None
 
 
 def write(launch: Launch, descriptor: int) -> None:

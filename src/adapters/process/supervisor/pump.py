@@ -40,11 +40,19 @@ class Pump:
 
     def finish(self, seconds: float) -> None:
         """Waits for the end of both pipes. Beyond `seconds` the disk hangs, or a foreign process holds
-        a pipe: what has not been written then is lost, and counted.
+        a pipe: what has not been written then is lost, and counted, and the thread is left behind.
         """
         self._thread.join(seconds)
         if self._thread.is_alive():
             self._left_bytes = self._in_hand + _waiting(self.stdout[0]) + _waiting(self.stderr[0])
+            return
+        os.close(self.stdout[0])
+        os.close(self.stderr[0])
+
+    def abandon(self) -> None:
+        """Instead of `start`, where there is no program."""
+        for descriptor in (*self.stdout, *self.stderr):
+            os.close(descriptor)
 
     @property
     def log_bytes(self) -> int:

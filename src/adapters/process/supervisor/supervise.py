@@ -38,16 +38,21 @@ class Supervisor:
     connects to the listening socket. Only the deadline, the timeout and `stop` end a tree early.
     """
 
-    def __init__(self, launch: Launch, control: Channel, listener: socket.socket) -> None:
+    def __init__(
+        self, launch: Launch, control: Channel, listener: socket.socket, wakeup: Wakeup, fuse: kernel.Fuse
+    ) -> None:
+        """`wakeup` and `fuse` are the process's own, for one attempt after the other."""
         self._launch = launch
         self._listener = listener
         self._connections: dict[int, Channel] = {}
         self._poll = select.poll()
-        self._wakeup = Wakeup()
+        self._wakeup = wakeup
+        self._told: dict[str, Any] | None = None
+        self._dismissed = False
         self._tree = Descendants()
         self._stopped: str | None = None
         self._deadline = launch.deadline_ns
-        self._fuse = kernel.Fuse()
+        self._fuse = fuse
         self._kill_at = _NEVER
         self._measure_at = _NEVER
         self._poll.register(self._wakeup, select.POLLIN)
@@ -67,10 +72,33 @@ class Supervisor:
         return {**self._run(), "containment": containment, "limits": how}
 
     def tell(self, record: dict[str, Any]) -> None:
-        """To everybody who is connected, or waits to be."""
+        """To everybody who is connected, waits to be, or will be."""
         self._accept()
+        self._told = record
         for channel in self._connections.values():
             channel.send({"exit": record})
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a worker is connected."""
+        return bool(self._connections)
+
+    def is_dismissed(self, seconds: float | None) -> bool:
+        """Whether a worker has said, within that time, that the attempt may be forgotten; at once False
+        where none is connected.
+        """
+        until = _NEVER if seconds is None else kernel.elapsed_ns() + int(seconds * 1e9)
+        while self._connections and not self._dismissed and (now := kernel.elapsed_ns()) < until:
+            self._listen(min(until - now, _LONGEST_WAIT_NS))
+        return self._dismissed
+
+    def let_go(self) -> None:
+        """Says that what was dismissed is forgotten, and hangs up."""
+        for channel in self._connections.values():
+            if self._dismissed:
+                channel.send({"forgotten": True})
+            channel.close()
+        self._listener.close()
 
     # -- the life of the tree ----------------------------------------------------------------------
 
@@ -83,6 +111,8 @@ class Supervisor:
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
         except OSError as error:
+            self._fuse.burn_until(0)
+            pump.abandon()
             self._leave_the_group()
             return {"start_error": start_errors.sentence(self._launch.argv[0], "fork", error.errno or 0)}
         pump.start()
@@ -152,7 +182,10 @@ class Supervisor:
         until = min(now + _LONGEST_WAIT_NS, self._kill_at, self._deadline, self._measure_at, self._poll_at)
         if self._stopped is None and not self._ended:
             until = min(until, self._timeout_at)
-        for descriptor, _ in self._poll.poll(max(0, until - now) / 1e6 + 0.1):
+        self._listen(max(0, until - now))
+
+    def _listen(self, nanoseconds: int) -> None:
+        for descriptor, _ in self._poll.poll(nanoseconds / 1e6 + 0.1):
             if descriptor == self._wakeup.fileno():
                 self._wakeup.clear()
             elif descriptor == self._listener.fileno():
@@ -173,6 +206,8 @@ class Supervisor:
     def _connect(self, channel: Channel) -> None:
         self._connections[channel.fileno()] = channel
         self._poll.register(channel, select.POLLIN)
+        if self._told is not None:
+            channel.send({"exit": self._told})
 
     def _obey(self, descriptor: int) -> None:
         messages = self._connections[descriptor].receive()
@@ -181,7 +216,11 @@ class Supervisor:
             self._connections.pop(descriptor).close()
             return
         for message in messages:
-            if "deadline_ns" in message:
+            if "forget" in message:
+                self._dismissed = True
+            elif self._told is not None:  # said before the end was heard
+                continue
+            elif "deadline_ns" in message:
                 self._deadline = message["deadline_ns"]
                 self._fuse.burn_until(self._deadline + FUSE_NS)
             elif "stop" in message:

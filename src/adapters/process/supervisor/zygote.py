@@ -1,20 +1,22 @@
-"""Forks supervisors in about a millisecond each, and is the subreaper of last resort."""
+"""Forks supervisors, gives them attempts, and is the subreaper of last resort."""
 
 import gc
 import os
 import select
 import signal
 import socket
-from contextlib import suppress
 from typing import Any, Final
 
-from adapters.process.supervisor import attempt, kernel, start_errors, tree
+from adapters.process.supervisor import attempt as attempt_process
+from adapters.process.supervisor import kernel, record, start_errors, tree
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.launch import CONTROL_SOCKET
 from adapters.process.supervisor.wakeup import Wakeup
 
 _READ_BYTES: Final = 65536
 _DESCRIPTORS: Final = 2  # the control connection and the launch
+_SPARES: Final = 16
+"""As many wait for their next attempt: a fork, and the copies of its pages, take longer than /bin/true."""
 _BACKLOG: Final = 8
 _IDLE_MS: Final = 60_000
 _FIRST_PAUSE_MS: Final = 2
@@ -41,6 +43,15 @@ def serve(socket_fd: int, lock_fd: int) -> None:
     Zygote(socket.socket(fileno=socket_fd), lock_fd, Wakeup()).run()
 
 
+class Supervisor:
+    """A child, and the name of the attempt that it has; None while it waits for one."""
+
+    def __init__(self, pid: int, link: socket.socket) -> None:
+        self.pid = pid
+        self.link = link
+        self.attempt: str | None = None
+
+
 class Zygote:
     """Supervisors by pid; whatever else becomes a child of this process has lost its supervisor."""
 
@@ -48,7 +59,9 @@ class Zygote:
         self._worker: Channel | None = Channel(worker)
         self._lock = lock
         self._wakeup = wakeup
-        self._supervisors: dict[int, str] = {}
+        self._supervisors: dict[int, Supervisor] = {}
+        self._links: dict[int, Supervisor] = {}
+        self._free: list[Supervisor] = []
         self._asked: list[str] = []
         self._strays = False
         self._pause_ms = _FIRST_PAUSE_MS
@@ -58,15 +71,20 @@ class Zygote:
 
     def run(self) -> None:
         while self._worker or self._supervisors or self._strays:
-            for descriptor, _ in self._poll.poll(self._pause_ms if self._strays else _IDLE_MS):
+            ready = self._poll.poll(self._pause_ms if self._strays else _IDLE_MS)
+            for descriptor, _ in ready:
                 if descriptor == self._wakeup.fileno():
                     self._wakeup.clear()
-                else:
-                    self._hear()
+                elif (supervisor := self._links.get(descriptor)) is not None:
+                    self._hear_of(supervisor)
+            if self._worker is not None and self._worker.fileno() in dict(ready):
+                self._hear()  # last: who became free before this was asked is known to be
             self._reap()
             if self._strays:
                 self._kill_strays()
             self._answer()
+            if not ready:
+                self._dismiss_spares(1)
 
     # -- starting ------------------------------------------------------------------------------------
 
@@ -88,7 +106,7 @@ class Zygote:
             if "settle" in message:
                 self._asked.append(message["settle"])
             else:
-                self._fork(message, *descriptors)
+                self._start(message, *descriptors)
 
     def _let_go(self) -> None:
         if self._worker is not None:
@@ -96,9 +114,10 @@ class Zygote:
             self._worker.close()
             self._worker = None
             os.close(self._lock)
+        self._dismiss_spares(0)
 
-    def _fork(self, message: dict[str, Any], control_fd: int, specification: int) -> None:
-        """The listening socket exists before the supervisor does, so that an attempt without one is
+    def _start(self, message: dict[str, Any], control_fd: int, specification: int) -> None:
+        """The listening socket exists before a supervisor knows of it, so that an attempt without one is
         known never to have been started.
         """
         os.set_inheritable(control_fd, False)
@@ -106,22 +125,76 @@ class Zygote:
         control = socket.socket(fileno=control_fd)
         try:
             with _listen(message["directory"]) as listener:
-                pid = os.fork()
-                if pid == 0:
-                    self._leave()
-                    attempt.attend(specification, control, listener)
-            self._supervisors[pid] = message["fork"]
+                self._give(message["start"], [control_fd, specification, listener.fileno()])
         except OSError as error:
             _refuse(control, message["directory"], error)
         control.close()
         os.close(specification)
 
+    def _give(self, attempt: str, descriptors: list[int]) -> None:
+        """To one that is free, the latest first: its pages are its own already. Raises OSError."""
+        while True:
+            supervisor = self._free.pop() if self._free else self._fork()
+            try:
+                socket.send_fds(supervisor.link, [b"."], descriptors)
+            except OSError as error:
+                self._hang_up(supervisor)
+                if isinstance(error, ConnectionError):
+                    continue  # it was killed while it waited
+                raise
+            supervisor.attempt = attempt
+            return
+
+    def _fork(self) -> Supervisor:
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
+        if pid == 0:
+            ours.close()
+            self._leave()
+            attempt_process.attend(theirs)
+        theirs.close()
+        ours.setblocking(False)
+        supervisor = self._supervisors[pid] = self._links[ours.fileno()] = Supervisor(pid, ours)
+        self._poll.register(ours, select.POLLIN)
+        return supervisor
+
     def _leave(self) -> None:
         """In the fork: nothing of the zygote may be kept open, least of all the lock."""
         self._wakeup.close()
+        for supervisor in self._links.values():
+            supervisor.link.close()
         if self._worker is not None:
             self._worker.close()
             os.close(self._lock)
+
+    def _hear_of(self, supervisor: Supervisor) -> None:
+        try:
+            word = supervisor.link.recv(1)
+        except OSError:
+            word = b""
+        if word == attempt_process.FREE:
+            supervisor.attempt = None
+        if word and self._worker is not None and len(self._free) < _SPARES:
+            self._free.append(supervisor)
+        else:
+            self._hang_up(supervisor)
+
+    def _dismiss_spares(self, kept: int) -> None:
+        while len(self._free) > kept:
+            self._hang_up(self._free[0])
+
+    def _hang_up(self, supervisor: Supervisor) -> None:
+        """A supervisor ends where nobody gives it anything any more. May be called again."""
+        if self._links.pop(supervisor.link.fileno(), None) is not None:
+            self._poll.unregister(supervisor.link)
+            supervisor.link.close()
+        if supervisor in self._free:
+            self._free.remove(supervisor)
 
     # -- ending --------------------------------------------------------------------------------------
 
@@ -133,7 +206,11 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            if self._supervisors.pop(pid, None) is not None and status != 0:
+            supervisor = self._supervisors.pop(pid, None)
+            if supervisor is None:
+                continue
+            self._hang_up(supervisor)
+            if status != 0:
                 self._strays = True
                 self._pause_ms = _FIRST_PAUSE_MS
 
@@ -154,14 +231,15 @@ class Zygote:
         """Settled: that supervisor is dead and reaped, and all that it left behind is dead too."""
         if self._strays or self._worker is None:
             return
-        running = set(self._supervisors.values())
+        running = {supervisor.attempt for supervisor in self._supervisors.values()}
         for name in [n for n in self._asked if n not in running]:
             self._asked.remove(name)
             self._worker.send({"settled": name})
 
 
 def _listen(directory: str) -> socket.socket:
-    """Bound by its short name, since a socket's path may have 107 bytes only (unix(7))."""
+    """Makes the directory. Bound by its short name: a socket's path may have 107 bytes only (unix(7))."""
+    os.mkdir(directory, 0o700)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.chdir(directory)
@@ -180,5 +258,5 @@ def _refuse(control: socket.socket, directory: str, error: OSError) -> None:
     number = error.errno or 0
     why = start_errors.of_the_machine(number)
     Channel(control).send({"exit": {"start_error": why}})
-    with suppress(OSError):
-        os.unlink(os.path.join(directory, CONTROL_SOCKET))
+    if not isinstance(error, FileExistsError):
+        record.forget(directory)
