@@ -9,6 +9,7 @@ from application.ports.clock import Clock
 from application.ports.job_queue import JobQueue
 from application.ports.meters import Meters
 from application.require_disk_space import RequireDiskSpace
+from application.trace_attempt import TraceAttempt
 from domain.job import Job
 
 MAX_CLAIM: Final = 100
@@ -23,6 +24,7 @@ class ClaimJobs:
     require_disk_space: RequireDiskSpace
     clock: Clock
     meters: Meters
+    trace: TraceAttempt
 
     async def __call__(self) -> Sequence[Job]:
         """None without a session or a free slot. Raises DiskNearlyFull, DiskUnavailable."""
@@ -41,3 +43,5 @@ class ClaimJobs:
         self.meters.claimed(at - asked_at, [(now - job.due_at).total_seconds() for job in jobs])
         if heard_at is not None and jobs:
             self.meters.woken(at - heard_at)
+        for job in jobs:
+            self.trace.claimed(job, now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from application.ports.meters import Meters
 from application.ports.notifier import JobChanged, JobsWaiting, Notifier
 from application.ports.process_runner import Launch, ProcessRunner, RunningProcess
 from application.ports.script_catalog import ScriptCatalog
+from application.trace_attempt import TraceAttempt
 from domain.attempt import Ending, Exit, Outcome, Stop, judge
 from domain.command import secret_values
 from domain.errors import LogNotFound, UnknownScript
@@ -70,6 +72,7 @@ class RunAttempt:
     notifier: Notifier
     clock: Clock
     meters: Meters
+    trace: TraceAttempt
     held: HeldAttempts
     environment: Mapping[str, str]
     """The names passed through from the worker's own environment."""
@@ -77,7 +80,7 @@ class RunAttempt:
 
     async def __call__(self, job: Job) -> Job | None:
         """The job after its attempt; None where the attempt was not started. Raises LateAttempt."""
-        claim = Claim.of(job)
+        claim, began_at = Claim.of(job), self.clock.now()
         if self.held.draining or not await self.reports.may_start(claim):
             return await self._give_back(job, claim)
         if not await self._is_under_our_lease(job, claim):
@@ -86,8 +89,8 @@ class RunAttempt:
         try:
             launch = self._launch(job)
         except UnknownScript as error:
-            return await self._report(job, Exit(start_error=error.detail))
-        return await self.finish(job, await self._started(launch))
+            return await self._report(job, Exit(start_error=error.detail), began_at)
+        return await self.finish(job, await self._started(launch), began_at)
 
     async def _started(self, launch: Launch) -> RunningProcess:
         asked_at = self.clock.elapsed()
@@ -114,12 +117,14 @@ class RunAttempt:
     async def _give_back(self, job: Job, claim: Claim) -> Job | None:
         if claim not in await until_answered(lambda: self.queue.put_back([claim])):
             # The start was recorded, its answer was lost, and a cancel came before it was asked again.
-            return await self._report(job, Exit(stopped=Stop.CANCEL))
+            return await self._report(job, Exit(stopped=Stop.CANCEL), self.clock.now())
         self.notifier.publish(JobChanged(job.id))
         return None
 
-    async def finish(self, job: Job, process: RunningProcess) -> Job:
-        """From a running program, started here or adopted, to its report. Raises LateAttempt."""
+    async def finish(self, job: Job, process: RunningProcess, began_at: datetime | None = None) -> Job:
+        """From a running program, started here or adopted, to its report. `began_at`: None if adopted.
+        Raises LateAttempt.
+        """
         held = Held(
             claim=Claim.of(job),
             process=process,
@@ -129,17 +134,18 @@ class RunAttempt:
         with self.held.holding(held):
             exit_ = await process.wait()
             is_ours = not self.held.is_disowned(held.claim)
-        after = await self._report(job, exit_) if is_ours else None
+        after = await self._report(job, exit_, began_at) if is_ours else None
         await process.forget()
         if after is None:
             raise LateAttempt
         return after
 
-    async def _report(self, job: Job, exit_: Exit) -> Job | None:
-        ending = await self._ending(job, exit_)
+    async def _report(self, job: Job, exit_: Exit, began_at: datetime | None) -> Job | None:
+        ended_at, ending = self.clock.now(), await self._ending(job, exit_)
         report = Report(job_id=job.id, fence=job.fence, ending=ending)
         if (after := await self.reports.ended(report)) is not None:
             self.meters.attempt_ended(ending)
+            self.trace.ended(job, ending, began_at, ended_at, self.clock.now())
         self.notifier.publish(JobChanged(job.id))
         if after is not None and (not after.state.is_final or job.spec.concurrency):
             self.notifier.publish(JobsWaiting(job.spec.queue))
@@ -180,9 +186,10 @@ class RunAttempt:
         )
 
     def _environment(self, job: Job) -> Mapping[str, str]:
+        traceparent = self.trace.program_context(job)
         return {
             **self.environment,
-            **({"TRACEPARENT": job.spec.traceparent} if job.spec.traceparent else {}),
+            **({"TRACEPARENT": traceparent} if traceparent else {}),
             "PYTHONUNBUFFERED": "1",
             **job.spec.environment,
             "ETL_JOB_ID": str(job.id),

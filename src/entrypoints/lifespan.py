@@ -17,11 +17,13 @@ from entrypoints.admin_key import ensure_admin_key
 from entrypoints.container import (
     Container,
     embedded_postgres,
+    figures_of,
     migrate,
     pending_migrations,
     require_durable,
     running_embedded,
 )
+from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
 from entrypoints.telemetry import Outage
 from entrypoints.worker.loop import WorkerLoop
@@ -103,6 +105,7 @@ async def _start(
     container = Container(settings=settings, database_url=url)
     if api:
         container.http_server()  # a key of access tokens that cannot be used is told before anything runs
+    await _start_telemetry(stack, container, api=api)
     await _patiently(lambda: _open(stack, container))
     loop = await _start_worker(stack, container) if worker else None
     if api:
@@ -175,6 +178,19 @@ async def _open(stack: AsyncExitStack, container: Container) -> None:
     await container.database().open()
     stack.push_async_callback(container.notifier().close)
     await container.notifier().open()
+
+
+async def _start_telemetry(stack: AsyncExitStack, container: Container, *, api: bool) -> None:
+    """Opened first, so that it hears of everything, and closed last."""
+    cases = container.use_cases()
+    exposition = cases.exposition if api else only_this_process(cases).exposition
+    try:
+        for outlet in (container.tracer(), figures_of(exposition.families)):
+            if outlet is not None:
+                stack.push_async_callback(outlet.close)
+                await outlet.open()
+    except ValueError as error:  # the SDK's word for a variable that it cannot read
+        raise WrongSetting(f"OTEL_*: {error}") from None
 
 
 async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLoop:

@@ -1,11 +1,13 @@
 """What the processes of an installation tell of themselves."""
 
 import socket
+from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.installation import Installation, until
+from tests.otlp_receiver import attributes, receiver
 
 
 def free_port() -> int:
@@ -63,3 +65,66 @@ def test_one_process_tells_everything(shared: Installation) -> None:
     assert told["etl_jobs_submitted_total"] >= 1
     assert told["etl_database_up"] == 1
     assert told["etl_slots"] >= 1
+
+
+def test_one_trace_leads_from_the_caller_through_api_and_worker_to_the_program(
+    own: Installation, database_url: str
+) -> None:
+    caller, trace = "b7ad6b7169203331", "0af7651916cd43dd8448eb211c80319c"
+    script = own.script("trace.sh", 'echo "$TRACEPARENT"\n[ "$ETL_ATTEMPT" = 2 ]\n')
+    retry = {"max_attempts": 2, "delay_seconds": 0}
+    with receiver() as collector:
+        own.environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        two_processes(own, database_url)
+        with own.http() as http:
+            headers = {"traceparent": f"00-{trace}-{caller}-01"}
+            made = http.post("/jobs", json={"script": script, "retry": retry}, headers=headers).json()
+        assert own.ended(made["id"])["state"] == "succeeded"
+        collector.until(lambda: len(of_trace(collector.spans(), trace)) == 7)
+        spans = of_trace(collector.spans(), trace)
+        by_id = {span.span_id.hex(): span for span in spans}
+        paths = sorted((path_of(span, by_id, caller), attributes(span).get("etl.attempt")) for span in spans)
+        assert paths == [
+            ("submitJob", None),
+            *[("submitJob/attempt", n) for n in (1, 2)],
+            *[("submitJob/attempt/process", n) for n in (1, 2)],
+            *[("submitJob/wait", n) for n in (1, 2)],
+        ]
+        # The latest log is that of the second attempt: it names the span of its own process.
+        told = by_id[own.log(made["id"]).split("-")[2]]
+        assert (told.name, attributes(told)["etl.attempt"]) == ("process", 2)
+        own.stop()
+        instances = {told["service.instance.id"] for told in collector.resources()}
+        assert len(instances) == 2
+        assert {"etl_claim_seconds", "etl_queue_jobs"} <= set(collector.metrics())
+
+
+def of_trace(spans: list[Any], trace: str) -> list[Any]:
+    return [span for span in spans if span.trace_id.hex() == trace]
+
+
+def path_of(span: Any, by_id: dict[str, Any], top: str) -> str:
+    """The names from the caller's span down."""
+    parent = span.parent_span_id.hex()
+    return span.name if parent == top else f"{path_of(by_id[parent], by_id, top)}/{span.name}"
+
+
+def test_a_collector_that_is_away_changes_nothing_but_one_line(own: Installation) -> None:
+    own.environ |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    own.environ |= {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.2", "OTEL_METRICS_EXPORTER": "none"}
+    own.serve()
+    script = own.script("hello.sh", "echo hello\n")
+    for _ in range(5):
+        assert own.ended(own.submit(script=script))["state"] == "succeeded"
+    log = own.directory / "serve.log"
+    until(lambda: True if "otlp_unavailable" in log.read_text() else None, "the line")
+    own.stop()
+    assert log.read_text().count("otlp_unavailable") == 1
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_variable_that_cannot_be_read_stops_the_start_with_a_sentence(own: Installation) -> None:
+    own.environ |= {"OTEL_TRACES_EXPORTER": "zipkin"}
+    ended = own.etl("serve")
+    assert ended.returncode == 2
+    assert b"OTEL_TRACES_EXPORTER: 'zipkin' is not built in; give `otlp` or `none`." in ended.stderr

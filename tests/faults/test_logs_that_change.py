@@ -65,7 +65,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         read_log_lines=ReadLogLines(store),
         follow_log=FollowLog(api.history, store, api.notifier),
     )
-    server = HttpServer(create_app(cases, HttpConfig(), api.meters), "127.0.0.1", 0)
+    server = HttpServer(create_app(cases, HttpConfig(), api.meters, api.tracer), "127.0.0.1", 0)
     headers = {"Authorization": f"Bearer {await api.key(Scope.ADMIN)}"}
     address = f"http://127.0.0.1:{await server.start()}"
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
@@ -139,7 +139,7 @@ async def test_f48_a_log_that_goes_before_its_first_byte_is_410_and_no_torn_down
     """F48: no status 200 with a length that nothing follows."""
     store = PrunedAfterMeasuring(site.directory)
     cases = replace(site.api.use_cases(), read_log_bytes=ReadLogBytes(store))
-    app: Any = create_app(cases, HttpConfig(), site.api.meters)
+    app: Any = create_app(cases, HttpConfig(), site.api.meters, site.api.tracer)
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": site.client.headers["Authorization"]}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:

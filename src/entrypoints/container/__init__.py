@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from dependency_injector.containers import DeclarativeContainer
-from dependency_injector.providers import Callable, Dependency, List, Provider, Singleton
+from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
 from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
@@ -29,14 +29,12 @@ from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
 from application.check_health import CheckHealth
 from application.claim_jobs import ClaimJobs
-from application.compress_logs import CompressLogs
-from application.expire_jobs import ExpireJobs
 from application.follow_log import FollowLog
 from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
-from application.manage_workers import DrainWorker, ForgetDeadWorkers, ListWorkers
+from application.manage_workers import DrainWorker, ListWorkers
 from application.ports.access_store import AccessStore
 from application.ports.clock import Chance, Clock
 from application.ports.disk_space import DiskSpace
@@ -47,17 +45,17 @@ from application.ports.log_store import LogStore
 from application.ports.process_runner import ProcessRunner
 from application.ports.script_catalog import ScriptCatalog
 from application.ports.token_verifier import TokenVerifier
+from application.ports.tracer import Tracer
 from application.ports.worker_registry import WorkerRegistry
-from application.prune_history import LimitLogs, PruneJobs, PruneLogs
 from application.read_jobs import AwaitJob, ExplainJob, FindJobs, ListAttempts, ListEvents, ListJobs, ReadJob
 from application.read_log import FindLog, ReadLogBytes, ReadLogLines
 from application.read_metrics import ReadMetrics
 from application.require_disk_space import RequireDiskSpace
-from application.rescue_lost import RescueLost
 from application.retry_job import RetryJob
 from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitBatch, SubmitJobs
+from application.trace_attempt import TraceAttempt
 from entrypoints import from_settings
 from entrypoints.container.machine import (
     containment,
@@ -70,6 +68,7 @@ from entrypoints.container.machine import (
     running_embedded,
     seconds_ahead,
 )
+from entrypoints.container.outlets import figures_of, tracer_of
 from entrypoints.exposition import Exposition
 from entrypoints.gauges import gauges_of
 from entrypoints.health import health_checks
@@ -78,13 +77,15 @@ from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import UseCases, only_this_process
 from entrypoints.settings import Settings
 from entrypoints.telemetry import Outage
+from entrypoints.worker import duties
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
-from entrypoints.worker.maintenance import Duty, Maintenance
+from entrypoints.worker.maintenance import Maintenance
 
 __all__ = [
     "Container",
     "containment",
     "embedded_postgres",
+    "figures_of",
     "horizon_holder",
     "migrate",
     "pending_migrations",
@@ -134,6 +135,8 @@ class Container(DeclarativeContainer):
     meters: Provider[PrometheusMeters] = Singleton(
         PrometheusMeters, Callable(gauges_of, database.provided.pools, held, clock)
     )
+
+    tracer: Provider[Tracer] = Singleton(tracer_of)
 
     # -- what callers do ---------------------------------------------------------------------------
 
@@ -191,7 +194,7 @@ class Container(DeclarativeContainer):
 
     http_server: Provider[HttpServer] = Singleton(
         HttpServer,
-        Singleton(create_app, use_cases, Callable(from_settings.http_config, settings), meters),
+        Singleton(create_app, use_cases, Callable(from_settings.http_config, settings), meters, tracer),
         settings.provided.http.host,
         settings.provided.http.port,
     )
@@ -202,6 +205,7 @@ class Container(DeclarativeContainer):
             Callable(only_this_process, use_cases),
             Callable(from_settings.watch_config, settings),
             meters,
+            tracer,
         ),
         settings.provided.worker.http_host,
         settings.provided.worker.http_port,
@@ -213,6 +217,7 @@ class Container(DeclarativeContainer):
         BeginSession, workers, clock, chance, held, Singleton(from_settings.this_worker, settings)
     )
     adopt = Singleton(AdoptAttempts, queue, held)
+    trace = Singleton(TraceAttempt, tracer)
     run = Singleton(
         RunAttempt,
         queue=queue,
@@ -223,6 +228,7 @@ class Container(DeclarativeContainer):
         notifier=notifier,
         clock=clock,
         meters=meters,
+        trace=trace,
         held=held,
         environment=Callable(from_settings.passed_environment, settings),
         log_max_bytes=settings.provided.logs.max_size,
@@ -247,7 +253,7 @@ class Container(DeclarativeContainer):
                 meters,
                 held,
             ),
-            claim=Singleton(ClaimJobs, queue, held, require_disk_space, clock, meters),
+            claim=Singleton(ClaimJobs, queue, held, require_disk_space, clock, meters, trace),
             run=run,
             clock=clock,
             poll_seconds=settings.provided.worker.poll,
@@ -255,40 +261,31 @@ class Container(DeclarativeContainer):
     )
     maintenance: Provider[Maintenance] = Singleton(
         Maintenance,
-        List(
-            Singleton(Duty, "rescue", 1.0, Singleton(RescueLost, queue, notifier, meters)),
-            Singleton(Duty, "expire", 1.0, Singleton(ExpireJobs, queue, notifier)),
-            Singleton(Duty, "promote", 5.0, queue.provided.promote),
-            Singleton(
-                Duty,
-                "prune",
-                60.0,
-                Singleton(PruneJobs, history, logs, clock, settings.provided.retention.jobs),
-            ),
-            Singleton(Duty, "forget_dead_workers", 3600.0, Singleton(ForgetDeadWorkers, workers)),
+        Callable(
+            duties.of_the_leader,
+            settings,
+            queue=queue,
+            history=history,
+            workers=workers,
+            logs=logs,
+            notifier=notifier,
+            clock=clock,
+            meters=meters,
         ),
         leadership,
         clock,
         MAINTENANCE_TICK_SECONDS,
     )
-    prune_logs = Singleton(PruneLogs, logs, clock, settings.provided.retention.logs)
     upkeep: Provider[Maintenance] = Singleton(
         Maintenance,
-        List(
-            Singleton(Duty, "prune_logs", 60.0, prune_logs),
-            Singleton(
-                Duty, "limit_logs", 300.0, Singleton(LimitLogs, logs, settings.provided.retention.logs_size)
-            ),
-        ),
+        Callable(duties.of_every_machine, settings, logs, clock),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,
     )
-    # Apart from the upkeep: retention must not wait for gigabytes to be compressed.
-    compress_logs = Singleton(CompressLogs, logs, clock, settings.provided.logs.compress_after)
     compression: Provider[Maintenance] = Singleton(
         Maintenance,
-        List(Singleton(Duty, "compress_logs", 60.0, compress_logs)),
+        Callable(duties.of_long_breath, settings, logs, clock),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,

@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from application.ports.meters import Meters
+from application.ports.tracer import Tracer
 from domain.access import Principal
 from domain.errors import EtlError
 from entrypoints.http import docs, health, jobs, keys, logs, metrics, problem_pages, queues, workers
@@ -26,14 +27,14 @@ BASE: Final = "/api/v1"
 __all__ = ["HttpConfig", "UseCases", "create_app"]
 
 
-def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters) -> ASGIApp:
+def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """Opens nothing: whoever composes the process opens what the use cases need, before."""
-    return Front(routes_of(use_cases, config), config, meters)
+    return Front(routes_of(use_cases, config), config, meters, tracer)
 
 
-def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters) -> ASGIApp:
+def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """What a process without the API tells of itself: health and figures."""
-    return Front(_litestar(use_cases, config, _watched(config)), config, meters)
+    return Front(_litestar(use_cases, config, _watched(config)), config, meters, tracer)
 
 
 def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:

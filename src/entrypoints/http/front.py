@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
@@ -17,7 +18,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from application.ports.meters import Meters
+from application.ports.tracer import Span, SpanKind, Tracer
 from domain.errors import EtlError
+from domain.trace import TraceContext
 from entrypoints.http.body_limit import limited
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.cors import answer_preflight, is_preflight, mark
@@ -26,7 +29,8 @@ from entrypoints.http.problems import send_problem
 from entrypoints.http.refusals import InternalError
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_WATCHED: Final = frozenset({"live", "ready", "metrics"})
+"""Asked every few seconds by those who watch: no spans of these."""
 
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -38,6 +42,7 @@ SECURITY_HEADERS: Final = {
 """Defaults: a handler that knows better has said so."""
 
 NO_OPERATION: Final = "none"
+SERVER_ERROR: Final = 500
 CUT: Final = 499
 """Told of a request that had no answer before its client was gone."""
 
@@ -49,11 +54,14 @@ class Exchange:
     """One request and what is known of its answer."""
 
     request_id: str
-    trace_id: str
-    traceparent: str
-    """As it came, or the beginning of a trace of our own: what a job's script hands on."""
+    parent: TraceContext | None
+    """As it came."""
+
+    context: TraceContext
+    """What a job of this request hands on."""
 
     status: int | None = None
+    began_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.perf_counter)
 
 
@@ -64,25 +72,36 @@ class Front:
     app: ASGIApp
     config: HttpConfig
     meters: Meters
+    tracer: Tracer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
-        exchange = _exchange(Headers.from_scope(scope))
-        told = {"trace_id": exchange.trace_id, "traceparent": exchange.traceparent}
+        exchange = self._exchange(Headers.from_scope(scope))
+        told = {"trace_id": exchange.context.trace_id, "traceparent": str(exchange.context)}
         scope.setdefault("state", {}).update(told)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+        ids = {"request_id": exchange.request_id, "trace_id": exchange.context.trace_id}
+        with structlog.contextvars.bound_contextvars(**ids):
             try:
                 await self._answer(scope, receive, _marking(scope, send, exchange, self.config), exchange)
             finally:
                 self._tell(scope, exchange)
+
+    def _exchange(self, headers: Headers) -> Exchange:
+        given = headers.get("x-request-id", "")
+        parent = TraceContext.parse(headers.get("traceparent"))
+        context = self.tracer.begin(parent)
+        ours = context.trace_id if parent is None else uuid4().hex  # of one trace there may be many requests
+        return Exchange(given if _REQUEST_ID.fullmatch(given) else ours, parent, context)
 
     def _tell(self, scope: HTTPScope, exchange: Exchange) -> None:
         user, seconds = scope.get("user"), time.perf_counter() - exchange.began
         operation = _operation(scope)
         method = scope["method"] if operation != NO_OPERATION else "any"  # anybody can make up a method
         self.meters.answered(operation, method, exchange.status or CUT, seconds)
+        if exchange.context.is_sampled and operation not in _WATCHED:
+            self.tracer.record(_span(scope, exchange, operation, timedelta(seconds=seconds)))
         _log.info(
             "http.answered",
             **dict(_facts(scope)),
@@ -113,13 +132,24 @@ def _expected(error: Exception) -> EtlError:
     return InternalError("Something went wrong here, and was logged.")
 
 
-def _exchange(headers: Headers) -> Exchange:
-    given = headers.get("x-request-id", "")
-    ours = uuid4().hex
-    request_id = given if _REQUEST_ID.fullmatch(given) else ours
-    if parent := _TRACEPARENT.fullmatch(headers.get("traceparent", "")):
-        return Exchange(request_id, parent.group(1), parent.group(0))
-    return Exchange(request_id, ours, f"00-{ours}-{uuid4().hex[:16]}-00")
+def _span(scope: HTTPScope, exchange: Exchange, operation: str, took: timedelta) -> Span:
+    """Named by the operation: a name with ids in it would be a new one for each request."""
+    status = exchange.status or CUT
+    return Span(
+        context=exchange.context,
+        parent=exchange.parent,
+        name=operation,
+        kind=SpanKind.SERVER,
+        began_at=exchange.began_at,
+        ended_at=exchange.began_at + took,
+        attributes={
+            "http.request.method": scope["method"],
+            "http.route": str(scope.get("path_template", "")),
+            "http.response.status_code": status,
+            "etl.request.id": exchange.request_id,
+        },
+        error=f"Answered with status {status}." if status >= SERVER_ERROR else None,
+    )
 
 
 def _marking(scope: HTTPScope, send: Send, exchange: Exchange, config: HttpConfig) -> Send:

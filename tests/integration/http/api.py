@@ -24,6 +24,7 @@ from adapters.memory.token_verifier import MemoryTokenVerifier
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.prometheus.meters import PrometheusMeters
 from adapters.system.clock import SystemChance, SystemClock
+from adapters.system.tracer import NoTracer
 from application.authenticate import Authenticate
 from application.cancel_job import CancelJob
 from application.check_health import CheckHealth
@@ -32,6 +33,7 @@ from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
 from application.manage_workers import DrainWorker, ListWorkers
 from application.ports.notifier import JobChanged
+from application.ports.tracer import Tracer
 from application.read_jobs import (
     AwaitJob,
     ExplainJob,
@@ -78,6 +80,7 @@ class Api:
         self.worker = a_worker()
         self.rules = rules
         self.meters = PrometheusMeters()
+        self.tracer: Tracer = NoTracer()
         self.horizon: HorizonHolder | None = None
 
     async def oldest_transaction(self) -> HorizonHolder | None:
@@ -102,7 +105,7 @@ class Api:
         return token
 
     def app(self, config: HttpConfig | None = None) -> Any:
-        return create_app(self.use_cases(), config or HttpConfig(), self.meters)
+        return create_app(self.use_cases(), config or HttpConfig(), self.meters, self.tracer)
 
     async def client(
         self, *scopes: Scope, config: HttpConfig | None = None, **headers: str

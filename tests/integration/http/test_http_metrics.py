@@ -119,7 +119,7 @@ async def test_a_disk_that_does_not_answer_is_left_out(api: Api) -> None:
 
 async def test_a_worker_tells_health_and_its_own_figures_and_nothing_else(api: Api) -> None:
     cases = only_this_process(api.use_cases())
-    app: Any = create_watch_app(cases, HttpConfig(open_metrics=True), api.meters)
+    app: Any = create_watch_app(cases, HttpConfig(open_metrics=True), api.meters, api.tracer)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         assert (await client.get("/health/live")).status_code == 200
         assert (await client.get("/health/ready")).json() == {"status": "ok", "checks": {}}

@@ -232,7 +232,9 @@ class Failing:
 
 def failing(api: Api, error: Exception) -> httpx.AsyncClient:
     broken: Any = Failing(error)
-    app: Any = create_app(replace(api.use_cases(), list_queues=broken), HttpConfig(auth=False), api.meters)
+    app: Any = create_app(
+        replace(api.use_cases(), list_queues=broken), HttpConfig(auth=False), api.meters, api.tracer
+    )
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 

@@ -11,6 +11,7 @@ from adapters.memory.log_store import MemoryLogStore
 from adapters.memory.meters import MemoryMeters
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
+from adapters.memory.tracer import MemoryTracer
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.system.clock import SystemChance
 from application.claim_jobs import ClaimJobs
@@ -20,6 +21,7 @@ from application.require_disk_space import RequireDiskSpace
 from application.run_attempt import Reports, RunAttempt
 from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitJobs, SubmitRules
+from application.trace_attempt import TraceAttempt
 from domain.access import Principal, Scope
 from domain.job import Job
 from domain.log import LogRef
@@ -50,6 +52,8 @@ class World:
         self.disk = MemoryDiskSpace()
         self.require_disk_space = RequireDiskSpace(self.disk, 1000)
         self.meters = MemoryMeters()
+        self.tracer = MemoryTracer()
+        self.trace = TraceAttempt(self.tracer)
         self.runner = FakeProcessRunner()
         self.held = HeldAttempts(4, LeaseTerms())
         self.begin = BeginSession(self.registry, self.clock, self.chance, self.held, a_worker())
@@ -67,6 +71,7 @@ class World:
             notifier=self.notifier,
             clock=self.clock,
             meters=self.meters,
+            trace=self.trace,
             held=self.held,
             environment={"PATH": "/bin", "LANG": "C"},
         )
@@ -77,7 +82,7 @@ class World:
         )
 
     def claim(self) -> ClaimJobs:
-        return ClaimJobs(self.queue, self.held, self.require_disk_space, self.clock, self.meters)
+        return ClaimJobs(self.queue, self.held, self.require_disk_space, self.clock, self.meters, self.trace)
 
     async def job(self, job_id: UUID) -> Job:
         return await self.history.get(job_id)

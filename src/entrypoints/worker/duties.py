@@ -1,0 +1,50 @@
+"""Which duties maintenance has: the leader's, every machine's, and those that may take long."""
+
+from collections.abc import Sequence
+
+from application.compress_logs import CompressLogs
+from application.expire_jobs import ExpireJobs
+from application.manage_workers import ForgetDeadWorkers
+from application.ports.clock import Clock
+from application.ports.job_history import JobHistory
+from application.ports.job_queue import JobQueue
+from application.ports.log_store import LogStore
+from application.ports.meters import Meters
+from application.ports.notifier import Notifier
+from application.ports.worker_registry import WorkerRegistry
+from application.prune_history import LimitLogs, PruneJobs, PruneLogs
+from application.rescue_lost import RescueLost
+from entrypoints.settings import Settings
+from entrypoints.worker.maintenance import Duty
+
+
+def of_the_leader(
+    settings: Settings,
+    *,
+    queue: JobQueue,
+    history: JobHistory,
+    workers: WorkerRegistry,
+    logs: LogStore,
+    notifier: Notifier,
+    clock: Clock,
+    meters: Meters,
+) -> Sequence[Duty]:
+    return (
+        Duty("rescue", 1.0, RescueLost(queue, notifier, meters)),
+        Duty("expire", 1.0, ExpireJobs(queue, notifier)),
+        Duty("promote", 5.0, queue.promote),
+        Duty("prune", 60.0, PruneJobs(history, logs, clock, settings.retention.jobs)),
+        Duty("forget_dead_workers", 3600.0, ForgetDeadWorkers(workers)),
+    )
+
+
+def of_every_machine(settings: Settings, logs: LogStore, clock: Clock) -> Sequence[Duty]:
+    return (
+        Duty("prune_logs", 60.0, PruneLogs(logs, clock, settings.retention.logs)),
+        Duty("limit_logs", 300.0, LimitLogs(logs, settings.retention.logs_size)),
+    )
+
+
+def of_long_breath(settings: Settings, logs: LogStore, clock: Clock) -> Sequence[Duty]:
+    """Apart from the rest: retention must not wait for gigabytes to be compressed."""
+    return (Duty("compress_logs", 60.0, CompressLogs(logs, clock, settings.logs.compress_after)),)
