@@ -26,6 +26,7 @@ class Product:
 
     def __init__(self, directory: Path, *flags: str) -> None:
         argv = [sys.executable, "-I", str(PROGRAM), "serve", "--http.port=0", "--scripts.allow_commands=on"]
+        argv.append("--http.rate_limit=off")
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         with (directory / "serve.log").open("wb") as log:
             self._process = subprocess.Popen(

@@ -25,6 +25,7 @@ def served(directory: Path, slots: int) -> Iterator[httpx.Client]:
         "scripts.directory": directory / "scripts",
         "scripts.allow_commands": "on",
         "http.port": 0,
+        "http.rate_limit": "off",
         "worker.slots": slots,
         "telemetry.log_format": "json",
     }

@@ -72,6 +72,7 @@ class Overloaded(EtlError):  # noqa: N818 - as above
 
     code = "overloaded"
     title = "Too many requests"
+    retry_after_seconds: float = 5.0
 
 
 class Unavailable(EtlError):  # noqa: N818 - as above
@@ -182,6 +183,17 @@ class IdempotencyKeyReused(Invalid):
     title = "The key belongs to another request"
 
 
+class RateExceeded(Overloaded):
+    """More requests than `http.rate_limit`, or more failed logins from your address. See `Retry-After`."""
+
+    code = "rate-exceeded"
+    title = "Too many requests in a short time"
+
+    def __init__(self, detail: str, retry_after_seconds: float) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class CommandsNotAllowed(Forbidden):
     """`command` is off on this server: set `scripts.allow_commands` to accept any argv."""
 
@@ -204,10 +216,7 @@ class DatabaseUnavailable(Unavailable):
 
 
 class TokenKeysUnavailable(Unavailable):
-    """The keys of the tokens' issuer cannot be fetched at the moment (`http.jwt.jwks_url`).
-
-    Tokens whose key is known go on to be accepted, and so do API keys.
-    """
+    """The keys of the tokens' issuer cannot be fetched at the moment (`http.jwt.jwks_url`). Try again."""
 
     code = "token-keys-unavailable"
     title = "Tokens cannot be checked at the moment"

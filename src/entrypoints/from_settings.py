@@ -5,9 +5,13 @@ import socket
 from collections.abc import Mapping
 from uuid import UUID
 
+from application.ports.clock import Clock
+from application.ports.rate_limits import RateLimits
 from application.submit_jobs import SubmitRules
 from domain.worker import Worker
+from entrypoints.http.addresses import Addresses
 from entrypoints.http.config import HttpConfig
+from entrypoints.http.limits import RequestLimits
 from entrypoints.settings import Settings, is_loopback
 from entrypoints.version import VERSION
 
@@ -27,6 +31,13 @@ def http_config(settings: Settings) -> HttpConfig:
         cors_origins=settings.http.cors_origins,
         open_metrics=is_loopback(settings.http.host),
         version=VERSION,
+    )
+
+
+def request_limits(settings: Settings, limits: RateLimits, clock: Clock) -> RequestLimits:
+    addresses = Addresses.behind(settings.http.trusted_proxies)
+    return RequestLimits(
+        limits, clock, settings.http.rate_limit, settings.http.failure_limit, addresses=addresses
     )
 
 

@@ -19,6 +19,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 SHOWN: dict[str, Callable[[Any], str]] = {
     "duration": units.show_seconds,
     "size": units.show_size,
+    "rate": units.show_rate,
     "switch": lambda on: "on" if on else "off",
 }
 

@@ -9,12 +9,14 @@ from uuid import UUID
 from adapters.memory.access_store import MemoryAccessStore
 from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.job_queue import MemoryJobQueue
+from adapters.memory.rate_limits import MemoryRateLimits
 from adapters.memory.records import Records
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.system.clock import SystemChance, SystemClock
 from application.ports.access_store import AccessStore
 from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
+from application.ports.rate_limits import RateLimits
 from application.ports.worker_registry import WorkerRegistry
 from domain.job import Job
 from domain.worker import Worker
@@ -28,6 +30,10 @@ class Kernel(Protocol):
     history: JobHistory
     registry: WorkerRegistry
     access: AccessStore
+    rates: RateLimits
+
+    async def pass_time(self, seconds: float) -> None:
+        """So many seconds go by for all buckets."""
 
     async def expire_lease(self, session_id: UUID) -> None:
         """The session's lease is over; its last attempts' lease is not."""
@@ -52,6 +58,7 @@ class MemoryKernel:
     history: JobHistory
     registry: WorkerRegistry
     access: AccessStore
+    rates: RateLimits
 
     @classmethod
     def fresh(cls) -> "MemoryKernel":
@@ -62,7 +69,12 @@ class MemoryKernel:
             history=MemoryJobHistory(records, clock),
             registry=MemoryWorkerRegistry(records, clock),
             access=MemoryAccessStore(records),
+            rates=MemoryRateLimits(clock),
         )
+
+    async def pass_time(self, seconds: float) -> None:
+        assert isinstance(self.rates, MemoryRateLimits)
+        self.rates.full_at = {subject: at - seconds for subject, at in self.rates.full_at.items()}
 
     async def expire_lease(self, session_id: UUID) -> None:
         session = self.records.sessions[session_id]
@@ -82,6 +94,7 @@ class MemoryKernel:
         self.records.jobs[job_id] = replace(job, spec=spec)
 
     async def clear(self) -> None:
+        self.rates = MemoryRateLimits(SystemClock())
         for each in fields(Records):
             if each.name != "leader":
                 getattr(self.records, each.name).clear()

@@ -12,11 +12,13 @@ from adapters.postgres.access_store import PostgresAccessStore
 from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
+from adapters.postgres.rate_limits import PostgresRateLimits
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.system.clock import SystemChance
 from application.ports.access_store import AccessStore
 from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
+from application.ports.rate_limits import RateLimits
 from application.ports.worker_registry import WorkerRegistry
 
 _END_HOLDERS: Final = text("""
@@ -25,7 +27,7 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
 _CLEAR: Final = text("""
 TRUNCATE etl.job, etl.job_queue, etl.attempt, etl.event, etl.worker_session, etl.queue, etl.limit_slot,
-    etl.idempotency, etl.api_key
+    etl.idempotency, etl.api_key, etl.rate_limit
 """)
 
 
@@ -36,6 +38,13 @@ class PostgresKernel:
     history: JobHistory
     registry: WorkerRegistry
     access: AccessStore
+    rates: RateLimits
+
+    async def pass_time(self, seconds: float) -> None:
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                text("UPDATE etl.rate_limit SET full_at = full_at - :seconds"), {"seconds": seconds}
+            )
 
     async def expire_lease(self, session_id: UUID) -> None:
         await self._set("worker_session SET lease_expires_at = now() - interval '1 s' WHERE id", session_id)
@@ -71,6 +80,7 @@ async def postgres_kernel(url: str) -> AsyncIterator[PostgresKernel]:
             history=PostgresJobHistory(database),
             registry=PostgresWorkerRegistry(database),
             access=PostgresAccessStore(database),
+            rates=PostgresRateLimits(database),
         )
     finally:
         await database.close()

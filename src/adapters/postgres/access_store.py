@@ -20,7 +20,11 @@ INSERT INTO etl.api_key ({_COLUMNS})
 VALUES (:id, :name, :digest, :prefix, CAST(:scopes AS text[]), :created_at, :created_by,
     :expires_at, :last_used_at, :revoked_at)
 """)  # noqa: S608 - a constant
-_FIND: Final = text(f"SELECT {_COLUMNS} FROM etl.api_key WHERE digest = :digest")  # noqa: S608 - as above
+# At once, for it is asked at every request.
+_FIND: Final = """
+SELECT id, name, digest, prefix, scopes, created_at, created_by, expires_at, last_used_at, revoked_at
+FROM etl.api_key WHERE digest = %(digest)s
+"""
 _LIST: Final = text(f"""
 SELECT {_COLUMNS} FROM etl.api_key WHERE revoked_at IS NULL ORDER BY created_at DESC, id DESC
 """)  # noqa: S608 - as above
@@ -56,7 +60,7 @@ class PostgresAccessStore:
             await connection.execute(_ADD, row)
 
     async def find(self, digest: bytes) -> ApiKey | None:
-        rows = await self._rows(_FIND, {"digest": digest})
+        rows = await self._database.at_once(_FIND, {"digest": digest})
         return mapping.api_key(rows[0]) if rows else None
 
     async def list(self) -> Sequence[ApiKey]:

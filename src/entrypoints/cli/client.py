@@ -18,6 +18,7 @@ TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0, read=75.0)
 """`GET /jobs/{id}?wait=60` answers within 60 s."""
 
 SEND_TRIES: Final = 4
+MAX_PAUSE_SECONDS: Final = 60.0
 PAGE: Final = 200
 FULL_ID: Final = 36
 
@@ -46,6 +47,12 @@ def _problem(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _pause(answer: httpx.Response) -> float:
+    """What a server that limits requests asks for, within reason."""
+    asked = answer.headers.get("retry-after", "")
+    return min(float(asked), MAX_PAUSE_SECONDS) if asked.isdecimal() else 1.0
 
 
 def _cure(answer: httpx.Response) -> str:
@@ -99,6 +106,16 @@ class Client:
         return answer.json() if answer.content else None
 
     def _send(
+        self, method: str, path: str, params: Params | None, body: object, headers: Mapping[str, str] | None
+    ) -> httpx.Response:
+        for _ in range(SEND_TRIES):
+            answer = self._sent(method, path, params, body, headers)
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            time.sleep(_pause(answer))  # nothing was done, so nothing is done twice
+        return answer
+
+    def _sent(
         self, method: str, path: str, params: Params | None, body: object, headers: Mapping[str, str] | None
     ) -> httpx.Response:
         try:

@@ -21,6 +21,7 @@ from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.postgres.leadership import PostgresLeadership
 from adapters.postgres.notifier import PostgresNotifier
+from adapters.postgres.rate_limits import PostgresRateLimits
 from adapters.postgres.worker_registry import PostgresWorkerRegistry
 from adapters.process.runner import SupervisedProcessRunner
 from adapters.prometheus.meters import PrometheusMeters
@@ -43,6 +44,7 @@ from application.ports.job_queue import JobQueue
 from application.ports.leadership import Leadership
 from application.ports.log_store import LogStore
 from application.ports.process_runner import ProcessRunner
+from application.ports.rate_limits import RateLimits
 from application.ports.script_catalog import ScriptCatalog
 from application.ports.token_verifier import TokenVerifier
 from application.ports.tracer import Tracer
@@ -117,6 +119,7 @@ class Container(DeclarativeContainer):
     tokens: Provider[TokenVerifier | None] = Callable(
         token_verifier, settings.provided.http_jwt, clock, Singleton(Outage, "tokens", "token_keys")
     )
+    rate_limits: Provider[RateLimits] = Singleton(PostgresRateLimits, database)
     notifier: Provider[PostgresNotifier] = Singleton(PostgresNotifier, database_url)
     leadership: Provider[Leadership] = Singleton(PostgresLeadership, database_url)
     logs: Provider[LogStore] = Singleton(FilesystemLogStore, settings.provided.logs_directory)
@@ -190,6 +193,7 @@ class Container(DeclarativeContainer):
             disk,
             settings.provided.retention.disk_floor,
         ),
+        limits=Singleton(from_settings.request_limits, settings, rate_limits, clock),
     )
 
     http_server: Provider[HttpServer] = Singleton(
@@ -271,6 +275,7 @@ class Container(DeclarativeContainer):
             notifier=notifier,
             clock=clock,
             meters=meters,
+            rates=rate_limits,
         ),
         leadership,
         clock,

@@ -29,12 +29,12 @@ __all__ = ["HttpConfig", "UseCases", "create_app"]
 
 def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """Opens nothing: whoever composes the process opens what the use cases need, before."""
-    return Front(routes_of(use_cases, config), config, meters, tracer)
+    return Front(routes_of(use_cases, config), config, meters, tracer, use_cases.limits)
 
 
 def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """What a process without the API tells of itself: health and figures."""
-    return Front(_litestar(use_cases, config, _watched(config)), config, meters, tracer)
+    return Front(_litestar(use_cases, config, _watched(config)), config, meters, tracer, use_cases.limits)
 
 
 def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
@@ -59,7 +59,7 @@ def _litestar(
             "use_cases": Provide(lambda: use_cases, sync_to_thread=False),
             "by": Provide(_caller, sync_to_thread=False),
         },
-        guards=[guard_of(use_cases.authenticate, auth=config.auth)],
+        guards=[guard_of(use_cases.authenticate, use_cases.limits, auth=config.auth)],
         exception_handlers={EtlError: answer_error, HTTPException: answer_error, Exception: answer_error},
         openapi_config=None,
         logging_config=None,

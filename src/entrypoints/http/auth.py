@@ -1,15 +1,16 @@
-"""Who calls, and whether they may: one guard before every handler, closed unless declared open."""
+"""Who calls, whether they may, and how often: one guard before every handler, closed unless declared open."""
 
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Headers
 from litestar.handlers.base import BaseRouteHandler
-from litestar.types import Guard
+from litestar.types import Guard, HTTPScope
 
 from application.authenticate import Authenticate
 from domain.access import Principal, Scope
 from domain.errors import Forbidden, Unauthenticated
+from entrypoints.http.limits import RequestLimits
 from entrypoints.http.operation import Operation
 from entrypoints.http.refusals import TwoCredentials, WrongScheme
 
@@ -17,7 +18,7 @@ ANYBODY: Final = Principal(name="anonymous", scopes=frozenset({Scope.ADMIN}))
 """Whoever reaches a server with `http.auth` off."""
 
 
-def guard_of(authenticate: Authenticate, *, auth: bool) -> Guard:
+def guard_of(authenticate: Authenticate, limits: RequestLimits, *, auth: bool) -> Guard:
     """The guard of the whole application."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -27,14 +28,25 @@ def guard_of(authenticate: Authenticate, *, auth: bool) -> Guard:
         if not isinstance(declared, Operation):
             raise Forbidden("This address is open to nobody.")
         if declared.scopes:
-            caller = await _caller(connection.headers, authenticate) if auth else ANYBODY
+            scope = cast("HTTPScope", connection.scope)
+            scope["user"] = caller = await _caller(scope, authenticate, limits) if auth else ANYBODY
+            await limits.count(scope, caller)
             _require_any(caller, declared.scopes)
-            connection.scope["user"] = caller
 
     return guard
 
 
-async def _caller(headers: Headers, authenticate: Authenticate) -> Principal:
+async def _caller(scope: HTTPScope, authenticate: Authenticate, limits: RequestLimits) -> Principal:
+    """A valid credential is let in whatever others at its address have tried."""
+    try:
+        return await authenticated(Headers.from_scope(scope), authenticate)
+    except Unauthenticated:
+        await limits.count_failure(scope)
+        raise
+
+
+async def authenticated(headers: Headers, authenticate: Authenticate) -> Principal:
+    """Raises Unauthenticated, TwoCredentials, and what nobody can help."""
     secret = secret_of(headers)
     if secret is None:
         raise Unauthenticated("Send an API key or an access token as `Authorization: Bearer TOKEN`.")

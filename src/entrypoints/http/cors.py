@@ -11,7 +11,10 @@ ALLOWED_HEADERS: Final = (
     "Authorization, X-API-Key, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Range, If-Range,"
     " X-Request-Id, traceparent"
 )
-EXPOSED_HEADERS: Final = "ETag, Location, Idempotency-Replayed, X-Request-Id, Retry-After, Content-Range"
+EXPOSED_HEADERS: Final = (
+    "ETag, Location, Idempotency-Replayed, X-Request-Id, Retry-After, Content-Range,"
+    " RateLimit, RateLimit-Policy"
+)
 
 
 def is_preflight(scope: HTTPScope) -> bool:

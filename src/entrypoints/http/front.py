@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from litestar.datastructures import Headers, MutableScopeHeaders
@@ -25,6 +25,7 @@ from entrypoints.http.body_limit import limited
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.cors import answer_preflight, is_preflight, mark
 from entrypoints.http.doors import Doors
+from entrypoints.http.limits import RequestLimits
 from entrypoints.http.problems import send_problem
 from entrypoints.http.refusals import InternalError
 
@@ -73,6 +74,7 @@ class Front:
     config: HttpConfig
     meters: Meters
     tracer: Tracer
+    limits: RequestLimits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
@@ -84,7 +86,7 @@ class Front:
         ids = {"request_id": exchange.request_id, "trace_id": exchange.context.trace_id}
         with structlog.contextvars.bound_contextvars(**ids):
             try:
-                await self._answer(scope, receive, _marking(scope, send, exchange, self.config), exchange)
+                await self._answer(scope, receive, self._marking(scope, send, exchange), exchange)
             finally:
                 self._tell(scope, exchange)
 
@@ -105,11 +107,30 @@ class Front:
         _log.info(
             "http.answered",
             **dict(_facts(scope)),
+            client=self.limits.addresses.client(scope),
             operation=operation,
             status=exchange.status,
             seconds=round(seconds, 4),
             principal=getattr(user, "name", None),
+            key_id=_shown(getattr(user, "key_id", None)),
         )
+
+    def _marking(self, scope: HTTPScope, send: Send, exchange: Exchange) -> Send:
+        """`send`, with the headers that every answer carries."""
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                headers = MutableScopeHeaders.from_message(message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                for name, value in self.limits.headers(scope):
+                    headers[name] = value
+                headers["X-Request-Id"] = exchange.request_id
+                mark(scope, headers, self.config)
+            await send(message)
+
+        return marked
 
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send, exchange: Exchange) -> None:
         try:
@@ -152,29 +173,16 @@ def _span(scope: HTTPScope, exchange: Exchange, operation: str, took: timedelta)
     )
 
 
-def _marking(scope: HTTPScope, send: Send, exchange: Exchange, config: HttpConfig) -> Send:
-    """`send`, with the headers that every answer carries."""
-
-    async def marked(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            exchange.status = message["status"]
-            headers = MutableScopeHeaders.from_message(message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
-            headers["X-Request-Id"] = exchange.request_id
-            mark(scope, headers, config)
-        await send(message)
-
-    return marked
-
-
 def _operation(scope: HTTPScope) -> str:
     """Its id, once the router has found one."""
     handler = scope.get("route_handler")
     return (handler.name if isinstance(handler, HTTPRouteHandler) else None) or NO_OPERATION
 
 
+def _shown(key_id: UUID | None) -> str | None:
+    return None if key_id is None else str(key_id)
+
+
 def _facts(scope: HTTPScope) -> Iterator[tuple[str, object]]:
     yield "method", scope["method"]
     yield "path", scope["path"]  # without the query, which may hold what people search for
-    yield "client", scope["client"][0] if scope.get("client") else None  # type: ignore[index]  # just tested

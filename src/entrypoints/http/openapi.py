@@ -10,13 +10,14 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from domain.access import Scope
-from domain.errors import EtlError, MissingScope, TokenKeysUnavailable, Unauthenticated
+from domain.errors import EtlError, MissingScope, RateExceeded, TokenKeysUnavailable, Unauthenticated
 from entrypoints.http.operation import JSON, Answer, NoQuery, Operation
 from entrypoints.http.problems import PROBLEM_JSON, Problem, status_of, type_of
 from entrypoints.http.reading import with_plain_patterns
 from entrypoints.http.refusals import (
     BodyTooLarge,
     BodyTooSlow,
+    FailuresNotCounted,
     HostNotAllowed,
     InternalError,
     MalformedJson,
@@ -30,7 +31,18 @@ from entrypoints.http.refusals import (
 REFERENCE: Final = "#/components/schemas/{name}"
 BODY_ERRORS: Final = (MalformedJson, SchemaBroken, BodyTooLarge, BodyTooSlow, UnsupportedMediaType)
 DOOR_ERRORS: Final = (OriginNotAllowed, HostNotAllowed, InternalError)
-KEY_ERRORS: Final = (TwoCredentials, Unauthenticated, MissingScope, TokenKeysUnavailable)
+KEY_ERRORS: Final = (
+    TwoCredentials,
+    Unauthenticated,
+    MissingScope,
+    RateExceeded,
+    TokenKeysUnavailable,
+    FailuresNotCounted,
+)
+LIMITS: Final = {
+    "RateLimit-Policy": "Which limits there are (IETF draft httpapi-ratelimit-headers).",
+    "RateLimit": "How many requests are left (`r`), and in how many seconds all are there again (`t`).",
+}
 SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}]
 
 Json = dict[str, Any]
@@ -162,7 +174,7 @@ def _by_status(errors: Iterable[type[EtlError]]) -> Iterator[tuple[int, list[typ
 
 def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description}
-    headers = {**answer.headers, "X-Request-Id": "Names this exchange; stands in the logs."}
+    headers = {**answer.headers, **LIMITS, "X-Request-Id": "Names this exchange; stands in the logs."}
     described["headers"] = {n: {"description": d, "schema": {"type": "string"}} for n, d in headers.items()}
     if answer.media is not None:
         media = {answer.media: answer.content, **answer.also}

@@ -1,5 +1,6 @@
 """From an error to its answer: application/problem+json (RFC 9457), everywhere."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from urllib.parse import quote
@@ -121,8 +122,10 @@ def headers_of(error: EtlError) -> dict[str, str]:
             return {"WWW-Authenticate": 'Bearer realm="etl"'}
         case 408:
             return {"Connection": "close"}
-        case 429 | 503:
+        case 503:
             return {"Retry-After": RETRY_AFTER_SECONDS}
+    if isinstance(error, Overloaded):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_seconds)))}
     return {}
 
 

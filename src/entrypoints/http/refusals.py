@@ -1,6 +1,6 @@
 """The ways in which the HTTP edge itself says no, before or around the use cases."""
 
-from domain.errors import EtlError, Forbidden, NotFound, Unauthenticated
+from domain.errors import EtlError, Forbidden, NotFound, Unauthenticated, Unavailable
 
 
 class BadRequest(EtlError):  # noqa: N818 - kinds are named as the caller hears them
@@ -43,6 +43,13 @@ class WrongScheme(Unauthenticated):
 
     code = "wrong-scheme"
     title = "Only Bearer is understood"
+
+
+class FailuresNotCounted(Unavailable):
+    """The credential is not valid, and the database that counts failures (`http.failure_limit`) is away."""
+
+    code = "failures-not-counted"
+    title = "Failed logins cannot be counted at the moment"
 
 
 class HostNotAllowed(Forbidden):

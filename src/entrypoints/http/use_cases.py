@@ -22,11 +22,12 @@ from application.read_log import FindLog, ReadLogBytes, ReadLogLines
 from application.retry_job import RetryJob
 from application.submit_jobs import SubmitBatch, SubmitJobs
 from entrypoints.exposition import Exposition
+from entrypoints.http.limits import RequestLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UseCases:
-    """One field a use case, named like it; and all figures of this process."""
+    """One field a use case, named like it; all figures of this process; and how often callers may call."""
 
     authenticate: Authenticate
     submit_jobs: SubmitJobs
@@ -55,6 +56,7 @@ class UseCases:
     revoke_key: RevokeKey
     check_health: CheckHealth
     exposition: Exposition
+    limits: RequestLimits
 
 
 def only_this_process(use_cases: UseCases) -> UseCases:

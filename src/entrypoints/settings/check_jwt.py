@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from domain.access_token import FAMILIES, family_of
 from domain.errors import WrongSetting
-from entrypoints.settings.loopback import is_loopback
+from entrypoints.settings.addresses import is_loopback
 from entrypoints.settings.schema import Jwt
 
 SECTION: Final = "http.jwt"

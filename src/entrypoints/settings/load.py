@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from domain.errors import WrongSetting
+from entrypoints.settings.addresses import is_loopback, is_network
 from entrypoints.settings.check_jwt import check_jwt
-from entrypoints.settings.loopback import is_loopback
 from entrypoints.settings.schema import Settings
 from entrypoints.settings.values import Setting, all_settings, read
 
@@ -188,4 +188,8 @@ def _check(loaded: Loaded) -> None:
     if worker.last_lease < worker.lease:
         place = loaded.origins["worker.last_lease"]
         raise WrongSetting(f"{place}: must not be shorter than worker.lease.")
+    for proxy in http.trusted_proxies:
+        if not is_network(proxy):
+            place = loaded.origins["http.trusted_proxies"]
+            raise WrongSetting(f"{place}: {proxy!r} is no address and no network (10.0.0.0/8).")
     check_jwt(loaded.settings.http_jwt, loaded.origins)

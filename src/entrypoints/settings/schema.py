@@ -8,14 +8,17 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from domain.rate import Rate
 from domain.worker import LeaseTerms
 
 DURATION: Final = "duration"
 SIZE: Final = "size"
+RATE: Final = "rate"
 SECRET: Final = "hidden"  # noqa: S105 - the word, not a password
 
 Seconds = Annotated[float, Meta(extra={"kind": DURATION})]
 SomeSeconds = Annotated[float, Meta(gt=0, extra={"kind": DURATION})]
+Often = Annotated[Rate | None, Meta(extra={"kind": RATE})]
 Bytes = Annotated[int, Meta(gt=0, extra={"kind": SIZE})]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
@@ -115,6 +118,13 @@ class Http(Struct, frozen=True, kw_only=True):
     auth: Annotated[bool, Meta(description="`off` is refused unless the host is loopback")] = True
     cors_origins: Annotated[tuple[Name, ...], Meta(description="browser origins that may call")] = ()
     max_body: Annotated[Bytes, Meta(description="largest request")] = 2**20
+    rate_limit: Annotated[Often, Meta(description="requests of one key or token, over all processes")] = Rate(
+        600, 60.0
+    )
+    failure_limit: Annotated[Often, Meta(description="failed logins from one address")] = Rate(30, 60.0)
+    trusted_proxies: Annotated[
+        tuple[Name, ...], Meta(description="addresses whose `X-Forwarded-For` is believed")
+    ] = ()
 
 
 class Jwt(Struct, frozen=True, kw_only=True):

@@ -3,9 +3,12 @@
 import re
 from typing import Final
 
+from domain.rate import Rate
+
 _QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_RATE: Final = re.compile(r"([0-9]{1,9})/([smh])", re.ASCII)
 MAX_SECONDS: Final = 100 * 366 * 86400.0
 MAX_BYTES: Final = 2**50
 
@@ -26,6 +29,22 @@ def size(text: str) -> int:
     if value != int(value):
         raise ValueError("write a size of whole bytes")
     return int(value)
+
+
+def rate(text: str) -> Rate | None:
+    """`600/m`, `10/s`, `5000/h`; None for `off`. Raises ValueError with the cure."""
+    if text.strip().lower() == "off":
+        return None
+    if (match := _RATE.fullmatch(text.strip())) is None or not (quota := int(match[1])):
+        raise ValueError("write how many in which time, 10/s, 600/m or 5000/h, or off")
+    return Rate(quota, _SECONDS[match[2]])
+
+
+def show_rate(value: Rate | None) -> str:
+    """`rate` reads it back."""
+    if value is None:
+        return "off"
+    return f"{value.quota}/{next(unit for unit, seconds in _SECONDS.items() if seconds == value.seconds)}"
 
 
 def show_seconds(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from entrypoints.settings import units
-from entrypoints.settings.schema import DURATION, SECRET, SIZE, Settings
+from entrypoints.settings.schema import DURATION, RATE, SECRET, SIZE, Settings
 
 _SWITCH: Final = {"on": True, "off": False, "true": True, "false": False}
 
@@ -20,7 +20,7 @@ class Setting:
 
     section: str
     name: str
-    kind: Literal["duration", "size", "path", "switch", "list", "table", "plain"]
+    kind: Literal["duration", "size", "rate", "path", "switch", "list", "table", "plain"]
     type: Any
     default: Any
     meaning: str
@@ -75,8 +75,8 @@ def _default(field: msgspec.structs.FieldInfo) -> Any:
 
 
 def _kind(plain: Any, kinds: set[str | None]) -> Any:
-    if DURATION in kinds or SIZE in kinds:
-        return DURATION if DURATION in kinds else SIZE
+    if counted := kinds & {DURATION, SIZE, RATE}:
+        return counted.pop()
     if plain is Path or plain == Path | None:
         return "path"
     if plain is bool:
@@ -91,7 +91,7 @@ def read(setting: Setting, raw: object, base: Path, *, is_text: bool) -> Any:
     Relative paths begin at `base`. Raises ValueError with the cure.
     """
     value = _parsed(setting, raw, base, is_text=is_text)
-    if setting.kind == "path":
+    if setting.kind in {"path", "rate"}:
         return value
     try:
         return msgspec.convert(value, setting.type, strict=not is_text)
@@ -105,6 +105,8 @@ def _parsed(setting: Setting, raw: object, base: Path, *, is_text: bool) -> Any:
             return units.seconds(_text(raw, 'write a duration with its unit, quoted: "30s"'))
         case "size":
             return units.size(_text(raw, 'write a size with its unit, quoted: "10MiB"'))
+        case "rate":
+            return units.rate(_text(raw, 'write how often, quoted: "600/m"'))
         case "path":
             return _path(_text(raw, "write a path, quoted"), base)
         case "switch" if isinstance(raw, str):
@@ -144,6 +146,8 @@ def _pair(item: str) -> tuple[str, str]:
 
 def show(setting: Setting, value: Any) -> str:
     """As it would be written in a variable; secrets hidden."""
+    if setting.kind == "rate":
+        return units.show_rate(value)
     if value is None:
         return ""
     if setting.is_secret:

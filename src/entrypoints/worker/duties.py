@@ -11,6 +11,7 @@ from application.ports.job_queue import JobQueue
 from application.ports.log_store import LogStore
 from application.ports.meters import Meters
 from application.ports.notifier import Notifier
+from application.ports.rate_limits import RateLimits
 from application.ports.worker_registry import WorkerRegistry
 from application.prune_history import LimitLogs, PruneJobs, PruneLogs
 from application.rescue_lost import RescueLost
@@ -28,12 +29,14 @@ def of_the_leader(
     notifier: Notifier,
     clock: Clock,
     meters: Meters,
+    rates: RateLimits,
 ) -> Sequence[Duty]:
     return (
         Duty("rescue", 1.0, RescueLost(queue, notifier, meters)),
         Duty("expire", 1.0, ExpireJobs(queue, notifier)),
         Duty("promote", 5.0, queue.promote),
         Duty("prune", 60.0, PruneJobs(history, logs, clock, settings.retention.jobs)),
+        Duty("forget_rates", 60.0, rates.forget),
         Duty("forget_dead_workers", 3600.0, ForgetDeadWorkers(workers)),
     )
 

@@ -18,6 +18,7 @@ from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.job_queue import MemoryJobQueue
 from adapters.memory.log_store import MemoryLogStore
 from adapters.memory.notifier import MemoryNotifier
+from adapters.memory.rate_limits import MemoryRateLimits
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
 from adapters.memory.token_verifier import MemoryTokenVerifier
@@ -53,8 +54,11 @@ from domain.attempt import Ending
 from domain.horizon import HorizonHolder
 from domain.job import Job
 from domain.log import LogRef, Stream
+from domain.rate import Rate
 from entrypoints.exposition import Exposition
+from entrypoints.http.addresses import Addresses
 from entrypoints.http.app import HttpConfig, UseCases, create_app, routes_of
+from entrypoints.http.limits import RequestLimits
 from entrypoints.http.openapi import document_of
 from tests.builders import TERMS, a_key, a_worker, claim_of, report_of, succeeded
 
@@ -73,6 +77,10 @@ class Api:
         self.registry = MemoryWorkerRegistry(self.records, self.clock)
         self.access = MemoryAccessStore(self.records)
         self.tokens = MemoryTokenVerifier()
+        self.rates = MemoryRateLimits(self.clock)
+        self.callers: Rate | None = None
+        self.failures: Rate | None = None
+        self.proxies: tuple[str, ...] = ()
         self.notifier = MemoryNotifier(self.records)
         self.logs = MemoryLogStore()
         self.scripts = MemoryScriptCatalog("load.py")
@@ -176,7 +184,12 @@ class Api:
                 MemoryDiskSpace(),
                 floor_bytes=1,
             ),
+            limits=self.limits(),
         )
+
+    def limits(self) -> RequestLimits:
+        addresses = Addresses.behind(self.proxies)
+        return RequestLimits(self.rates, self.clock, self.callers, self.failures, addresses=addresses)
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Which hosts only this machine can reach."""
+"""What a host's name or address says of where it is."""
 
 import ipaddress
 
@@ -11,3 +11,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_network(text: str) -> bool:
+    """An address is a network of one."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True

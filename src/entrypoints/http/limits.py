@@ -1,0 +1,80 @@
+"""How often callers may call, and what answers tell of it (IETF draft httpapi-ratelimit-headers)."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from litestar.types import HTTPScope
+
+from application.limit_rate import LimitRate, Quota
+from application.ports.clock import Clock
+from application.ports.rate_limits import RateLimits
+from domain.access import Principal
+from domain.errors import DatabaseUnavailable, RateExceeded
+from domain.rate import Rate
+from entrypoints.http.addresses import Addresses
+from entrypoints.http.refusals import FailuresNotCounted
+from entrypoints.telemetry import Outage
+
+PRINCIPAL: Final = "principal"
+FAILURES: Final = "failures"
+_STATE: Final = "quota"
+
+
+class RequestLimits:
+    """One limit for each caller who is known, one for each address that fails to say who it is."""
+
+    def __init__(
+        self,
+        limits: RateLimits,
+        clock: Clock,
+        callers: Rate | None,
+        failures: Rate | None,
+        *,
+        addresses: Addresses,
+    ) -> None:
+        self._callers = None if callers is None else LimitRate(limits, clock, callers, PRINCIPAL)
+        self._failures = None if failures is None else LimitRate(limits, clock, failures, FAILURES)
+        self.addresses = addresses
+        self._outage = Outage("requests", "rate_limit")
+        rates = ((PRINCIPAL, callers), (FAILURES, failures))
+        self._policy = ", ".join(
+            f'"{name}";q={r.quota};w={r.seconds:.0f}' for name, r in rates if r is not None
+        )
+
+    async def count(self, scope: HTTPScope, caller: Principal) -> None:
+        """Raises RateExceeded. A limit that cannot be counted holds nobody up: who calls is known."""
+        if self._callers is not None:
+            await self._count(self._callers, caller.identity, scope)
+
+    async def count_failure(self, scope: HTTPScope) -> None:
+        """Raises RateExceeded, and FailuresNotCounted where nobody can tell how many there were."""
+        if self._failures is not None and not await self._count(
+            self._failures, self.addresses.site(scope), scope
+        ):
+            raise FailuresNotCounted("Failed logins cannot be counted at the moment; try again.")
+
+    async def _count(self, limit: LimitRate, subject: str, scope: HTTPScope) -> bool:
+        """Whether it was counted."""
+        try:
+            quota = await limit(subject)
+        except DatabaseUnavailable:
+            self._outage.began()
+            return False
+        except RateExceeded as error:
+            scope["state"][_STATE] = limit.kind, Quota(limit.rate, 0, error.retry_after_seconds)
+            raise
+        self._outage.ended()
+        scope["state"][_STATE] = limit.kind, quota
+        return True
+
+    def headers(self, scope: HTTPScope) -> Iterator[tuple[str, str]]:
+        """Of every answer: what was counted, else what is left to the address."""
+        if self._policy:
+            yield "RateLimit-Policy", self._policy
+        counted = scope.get("state", {}).get(_STATE)
+        if counted is None and self._failures is not None:
+            counted = FAILURES, self._failures.known(self.addresses.site(scope))
+        if counted is not None:
+            name, quota = counted
+            yield "RateLimit", f'"{name}";r={quota.left};t={math.ceil(quota.full_in_seconds)}'
