@@ -11,7 +11,7 @@ from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
 from application.read_log import FoundLog, Position, ReadLogLines, found_log
-from domain.errors import LogGone
+from domain.errors import LogElsewhere, LogGone
 from domain.job import Job
 from domain.log import Line, Stream
 
@@ -43,9 +43,9 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class LogLost:
-    """The log of one attempt was deleted before the reader had all of it; the next attempt's follows."""
+    """The rest of one attempt's log cannot be had here; the next attempt's follows."""
 
-    error: LogGone
+    error: LogGone | LogElsewhere
 
 
 LogEvent = Line | Job | LogEnd | LogLost | Quiet
@@ -81,8 +81,10 @@ class FollowLog:
                         async for event in self._until_changed(log, position, stream, notices):
                             position = Position.parse(event.cursor) if isinstance(event, Line) else position
                             yield event
-                    except LogGone as error:
+                    except (LogGone, LogElsewhere) as error:
                         yield LogLost(error)
+                        position = Position(log.ref.fence + 1)
+                        continue
                     if log.complete:
                         position = Position(log.ref.fence + 1)
                 elif job.state.is_final:

@@ -8,7 +8,7 @@ from uuid import UUID
 from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 from domain.attempt import Attempt
-from domain.errors import AttemptNotFound, InvalidCursor, LogGone, LogNotFound
+from domain.errors import AttemptNotFound, InvalidCursor, LogElsewhere, LogGone, LogNotFound
 from domain.log import Extent, Line, LogRef, Page, Stream
 from domain.shown_log import ShownLog
 
@@ -54,11 +54,17 @@ class FoundLog:
     """`complete`: nobody writes it any more. `was_written`: a log that is not there has been deleted."""
 
     ref: LogRef
+    host: str
     complete: bool
     was_written: bool = False
 
-    def missing(self) -> None:
-        """What to do where there is none. Raises LogGone unless it may never have been written."""
+    async def missing(self, logs: LogStore) -> None:
+        """What to do where there is none. Raises LogElsewhere or LogGone unless nothing was written yet."""
+        if not await logs.serves(self.host) and (self.was_written or not self.complete):
+            raise LogElsewhere(
+                f"This log was written on {self.host}, whose log directory this server does not see:"
+                " let both use one `logs.directory` on a shared disk, or ask a server on that machine."
+            )
         if self.was_written:
             raise LogGone(
                 "This log was deleted: `retention.logs` and `retention.logs_size` say what is kept."
@@ -88,7 +94,7 @@ def found_log(attempt: Attempt) -> FoundLog:
     """The log of this attempt."""
     ref = LogRef(job_id=attempt.job_id, fence=attempt.fence)
     written = attempt.ending is not None and attempt.ending.exit.log_bytes > 0
-    return FoundLog(ref, complete=attempt.finished_at is not None, was_written=written)
+    return FoundLog(ref, attempt.host, complete=attempt.finished_at is not None, was_written=written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,11 @@ class ReadLogBytes:
     logs: LogStore
 
     async def extent(self, log: FoundLog, stream: Stream | None = None) -> Extent:
-        """Nothing for an attempt that has not written. Raises LogGone."""
+        """Nothing for an attempt that has not written. Raises LogGone, LogElsewhere."""
         try:
             return await self.logs.extent(log.ref, stream)
         except LogNotFound:
-            log.missing()
+            await log.missing(self.logs)
             return Extent(0, 0, 0)
 
     async def tail(self, log: FoundLog, count: int, stream: Stream | None = None) -> int:
@@ -115,7 +121,7 @@ class ReadLogBytes:
     async def __call__(
         self, log: FoundLog, part: ShownLog, span: range, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        """The bytes of the shown log in this span, in bounded pieces. Raises LogGone."""
+        """The bytes of the shown log in this span, in bounded pieces. Raises LogGone, LogElsewhere."""
         for piece in part.pieces(span):
             if isinstance(piece, bytes):
                 yield piece
@@ -124,7 +130,7 @@ class ReadLogBytes:
                 async for data in self.logs.read(log.ref, piece.start, piece.stop, stream):
                     yield data
             except LogNotFound:
-                log.missing()
+                await log.missing(self.logs)
                 raise
 
 
@@ -142,19 +148,19 @@ class ReadLogLines:
         stream: Stream | None = None,
         contains: str | None = None,
     ) -> Page:
-        """Raises InvalidCursor, LogGone."""
+        """Raises InvalidCursor, LogGone, LogElsewhere."""
         fence, cursor = log.ref.fence, after.after(log.ref.fence)
         try:
             page = await self.logs.lines(
                 log.ref, cursor, limit, stream, final=log.complete, contains=contains
             )
         except LogNotFound:
-            log.missing()
+            await log.missing(self.logs)
             return Page(lines=(), cursor=str(Position(fence, cursor)), size=0)
         return self._placed(page, fence)
 
     async def tail(self, log: FoundLog, count: int, limit: int, stream: Stream | None = None) -> Page:
-        """The first page of the last `count` lines. Raises LogGone."""
+        """The first page of the last `count` lines. Raises LogGone, LogElsewhere."""
         try:
             cursor, _ = await self.logs.tail(log.ref, count, stream)
         except LogNotFound:

@@ -130,6 +130,11 @@ class Attempt:
     finished_at: datetime | None = None
     ending: Ending | None = None
 
+    @property
+    def host(self) -> str:
+        """Where it ran, and where its log was written."""
+        return self.worker.rpartition(":")[0]
+
 
 def judge(exit_: Exit, timeout_seconds: float, resources: Resources = UNLIMITED) -> Ending:
     """The outcome and its sentence. A program that ended well before a stop reached it has ended well."""

@@ -113,6 +113,15 @@ class LogGone(NotFound):
     title = "The log is gone"
 
 
+class LogElsewhere(NotFound):
+    """The attempt ran on a machine whose log directory this server does not see. The detail names it.
+    Let both have one `logs.directory` on a shared disk, or ask a server that runs on that machine.
+    """
+
+    code = "log-elsewhere"
+    title = "The log lies on another machine"
+
+
 class QueueNotFound(NotFound):
     """No queue has this name. A queue exists from the first job that names it."""
 

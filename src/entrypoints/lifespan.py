@@ -23,6 +23,7 @@ from entrypoints.container import (
     require_durable,
     running_embedded,
 )
+from entrypoints.from_settings import this_worker
 from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
 from entrypoints.telemetry import Outage
@@ -107,7 +108,7 @@ async def _start(
         container.http_server()  # a key of access tokens that cannot be used is told before anything runs
     await _start_telemetry(stack, container, api=api)
     await _patiently(lambda: _open(stack, container))
-    loop = await _start_worker(stack, container) if worker else None
+    loop = await _start_worker(stack, container, settings) if worker else None
     if api:
         await _start_api(stack, container, settings, say)
     if loop is not None and not api:
@@ -193,7 +194,8 @@ async def _start_telemetry(stack: AsyncExitStack, container: Container, *, api: 
         raise WrongSetting(f"OTEL_*: {error}") from None
 
 
-async def _start_worker(stack: AsyncExitStack, container: Container) -> WorkerLoop:
+async def _start_worker(stack: AsyncExitStack, container: Container, settings: Settings) -> WorkerLoop:
+    await container.logs().announce(this_worker(settings).host)
     for maintenance in (container.maintenance(), container.upkeep(), container.compression()):
         stack.push_async_callback(maintenance.stop)
         maintenance.start()

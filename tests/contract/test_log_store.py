@@ -378,6 +378,16 @@ async def test_a_wait_for_growth_can_be_cancelled(logs: Logs) -> None:
         await wait
 
 
+# -- which machines ---------------------------------------------------------------------------------
+
+
+async def test_a_host_that_writes_here_is_served_whatever_its_name(logs: Logs) -> None:
+    for host in ("node-1", "../../etc", "a b/ü"):
+        await logs.store.announce(host)
+        await logs.store.announce(host)
+        assert await logs.store.serves(host)
+
+
 # -- prune -----------------------------------------------------------------------------------------
 
 

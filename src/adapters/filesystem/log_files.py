@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
 from typing import Final, Protocol, Self
+from urllib.parse import quote
 from uuid import UUID
 
 from adapters.filesystem.open_file import OpenFile
@@ -16,6 +17,7 @@ from domain.job import submitted_at
 from domain.log import LogRef
 
 COMPRESSED: Final = ".zst"
+_HOSTS: Final = "hosts"
 _SLICE: Final = re.compile("[0-9a-f]{6}")
 _PRIVATE: Final = 0o700
 _DAY_SECONDS: Final = 86_400
@@ -35,6 +37,14 @@ class LogPaths:
 
     def log(self, ref: LogRef) -> Path:
         return self._job(ref.job_id) / f"{ref.fence}.log"
+
+    def host(self, name: str) -> Path:
+        """There, if workers of this host write into this directory: so whoever sees it sees their logs."""
+        return self._directory / _HOSTS / f"{quote(name, safe='')}.host"
+
+    def announce(self, host: str) -> None:
+        self.host(host).parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        self.host(host).touch(mode=0o600)
 
     def make_directory(self, ref: LogRef) -> None:
         """For the owner alone. Another thread may remove an empty parent at the same time: then again."""

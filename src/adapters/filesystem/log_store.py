@@ -43,6 +43,12 @@ class FilesystemLogStore:
         self._paths.make_directory(ref)
         return self._paths.log(ref)
 
+    async def announce(self, host: str) -> None:
+        await self._blocking(lambda: self._paths.announce(host))
+
+    async def serves(self, host: str) -> bool:
+        return await self._blocking(lambda: self._paths.host(host).exists())
+
     async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
         return await self._blocking(lambda: self._open(ref).size_of(_number(stream)))
 

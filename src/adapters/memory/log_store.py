@@ -53,6 +53,8 @@ class MemoryLogStore:
 
     def __init__(self) -> None:
         self._logs: dict[LogRef, MemoryLog] = {}
+        self.elsewhere: set[str] = set()
+        """Hosts whose logs are not here; a test says so."""
         self._compressed: set[LogRef] = set()
         self._written = asyncio.Condition()
 
@@ -63,6 +65,12 @@ class MemoryLogStore:
 
     def target(self, ref: LogRef) -> Path:
         return Path("/memory") / f"{ref.job_id}.{ref.fence}.log"
+
+    async def announce(self, host: str) -> None:
+        self.elsewhere.discard(host)
+
+    async def serves(self, host: str) -> bool:
+        return host not in self.elsewhere
 
     async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
         return len(self._log(ref).bytes(_number(stream)))

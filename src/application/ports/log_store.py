@@ -15,6 +15,12 @@ class LogStore(Protocol):
     def target(self, ref: LogRef) -> Path:
         """The file that the supervisor writes, its directory made. A sidecar index lies beside it."""
 
+    async def announce(self, host: str) -> None:
+        """Workers of this host are about to write logs here."""
+
+    async def serves(self, host: str) -> bool:
+        """Whether the logs that workers of this host write are here, as far as there are any."""
+
     async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
         """Bytes written so far (of one stream). What is below it never changes."""
 

@@ -25,6 +25,9 @@ LOOK_SECONDS: Final = 2.0
 NOTHING_YET: Final = (404, 416)
 """The attempt has no log: it never started. And: nothing is behind this offset."""
 
+ELSEWHERE: Final = 421
+"""The attempt ran on a machine whose logs the server does not see."""
+
 FINAL: Final = ("succeeded", "failed", "cancelled")
 
 _WRITTEN: Final = re.compile(r"written ([0-9]+)-([0-9]+)/([0-9]+)", re.ASCII)
@@ -70,6 +73,8 @@ class Copying:
     sinks: Mapping[str | None, Sink]
     attempt: int = 0
     written: dict[str | None, int] = field(default_factory=dict)
+    on_elsewhere: Callable[[Refused], None] | None = None
+    """Called instead of failing where an attempt's log lies on another machine."""
 
     def to_the_end(self) -> dict[str, Any]:
         """Returns the job when it is final and all is written. Raises Failure."""
@@ -144,7 +149,9 @@ class Copying:
                 more = span.stop < span.size  # the answer ended where bytes were cut
             sink.flush()
         except Refused as refused:
-            if refused.http_status not in NOTHING_YET:
+            if refused.http_status == ELSEWHERE and self.on_elsewhere is not None:
+                self.on_elsewhere(refused)
+            elif refused.http_status not in NOTHING_YET:
                 raise
 
     def _write(self, span: "WrittenSpan", pieces: Iterable[bytes], stream: str | None, sink: Sink) -> None:

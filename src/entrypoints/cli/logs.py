@@ -12,7 +12,7 @@ from entrypoints.cli.client import Client, Refused
 from entrypoints.cli.copy import NOTHING_YET, Copying, WrittenSpan
 from entrypoints.cli.events import follow as follow_events
 from entrypoints.cli.failure import bad_usage
-from entrypoints.cli.terminal import Screen, Sink
+from entrypoints.cli.terminal import Screen, Sink, say
 
 Flag = Annotated[bool, Parameter(negative="")]
 PAGE: Final = 1000
@@ -126,6 +126,8 @@ class Log:
             for event in follow_events(self.client, self.job_id, after, self.stream):
                 if event.name == "line":
                     _print_line(sink, event.data)
+                elif event.name == "gone":
+                    say(event.data["detail"])
 
     def _lines_so_far(self, tail: int | None) -> Iterator[Line]:
         """Of one attempt, page after page: all, or the last ones."""

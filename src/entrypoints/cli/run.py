@@ -12,7 +12,7 @@ from uuid import uuid4
 from cyclopts import Parameter
 
 from entrypoints.cli import request
-from entrypoints.cli.client import Client
+from entrypoints.cli.client import Client, Refused
 from entrypoints.cli.copy import Copying
 from entrypoints.cli.failure import Failure
 from entrypoints.cli.terminal import say
@@ -118,7 +118,8 @@ def attach(client: Client, job_id: str) -> int:
     interrupts = _Interrupts(lambda: _cancel(client.twin(), job_id))
     before = signal.signal(signal.SIGINT, interrupts)
     try:
-        return _told(Copying(client, job_id, own_streams()).to_the_end())
+        copying = Copying(client, job_id, own_streams(), on_elsewhere=_Once())
+        return _told(copying.to_the_end())
     except Detached:
         say(f"left job {job_id}; `etl logs -f {job_id}` shows it again")
         return INTERRUPTED
@@ -150,6 +151,18 @@ class _Interrupts:
             raise Detached
         self._came = True
         threading.Thread(target=self._cancel, daemon=True).start()
+
+
+class _Once:
+    """Says where the log is, as often as that changes: the job goes on, and its exit code is to be had."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def __call__(self, refused: Refused) -> None:
+        if refused.message != self._said:
+            self._said = refused.message
+            say(refused.message)
 
 
 def _cancel(client: Client, job_id: str) -> None:

@@ -14,7 +14,15 @@ from msgspec import Meta, Struct
 
 from application.read_log import FoundLog, Position
 from domain.access import Scope
-from domain.errors import AttemptNotFound, DatabaseUnavailable, InvalidCursor, JobNotFound, LogGone, Place
+from domain.errors import (
+    AttemptNotFound,
+    DatabaseUnavailable,
+    InvalidCursor,
+    JobNotFound,
+    LogElsewhere,
+    LogGone,
+    Place,
+)
 from domain.log import Stream
 from domain.shown_log import ShownLog
 from entrypoints.http.accept import preferred
@@ -107,6 +115,7 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
         JobNotFound,
         AttemptNotFound,
         LogGone,
+        LogElsewhere,
         InvalidCursor,
         RangeNotSatisfiable,
         NotAcceptable,
@@ -236,10 +245,10 @@ def _part_of(
     answers=(
         Answer(
             200,
-            "Events `line` (the id is its cursor), `state` (the job, on a change), `gone` (retention has"
-            " deleted the log of an attempt), `reconnect` (the server stops: come back after `retry`"
-            " milliseconds with the id of your last line) and `end` (the job, after the last line of a"
-            " final job). A comment at least every 15 s.",
+            "Events `line` (the id is its cursor), `state` (the job, on a change), `gone` (the rest of an"
+            " attempt's log was deleted, or lies on another machine), `reconnect` (the server stops: come"
+            " back after `retry` milliseconds with the id of your last line) and `end` (the job, after the"
+            " last line of a final job). A comment at least every 15 s.",
             media=EVENTS,
         ),
     ),
@@ -262,7 +271,7 @@ async def stream_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cas
 async def _check(use_cases: Cases, job_id: UUID, position: Position) -> None:
     """Raises InvalidCursor. Where the attempt has gone, the stream goes on with the next."""
     if position.cursor is not None:
-        with suppress(AttemptNotFound, LogGone):
+        with suppress(AttemptNotFound, LogGone, LogElsewhere):
             log = await use_cases.find_log(job_id, None, position.fence)
             await use_cases.read_log_lines(log, position, 1)
 

@@ -122,6 +122,15 @@ def test_an_attempt_whose_log_has_gone_does_not_end_the_copy(fake: FakeServer, e
     assert (done.returncode, done.stdout) == (0, b"two\n")
 
 
+def test_a_log_on_another_machine_is_told_once_and_the_exit_code_is_still_the_scripts(
+    fake: FakeServer, etl: Etl
+) -> None:
+    plays(fake, job("failed", reason={"code": "exit", "exit_code": 3, "message": "…"}))
+    fake.answers[f"GET /jobs/{JOB_ID}/log"] = (421, {"detail": "This log was written on node-7."})
+    done = etl("run", "load.py")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"", b"etl: This log was written on node-7.\n")
+
+
 def test_every_attempt_is_shown_in_order(fake: FakeServer, etl: Etl) -> None:
     fake.answers["POST /jobs"] = (201, job("queued", attempt=0))
     fake.logs = {1: {"stdout": b"first try\n"}, 2: {"stdout": b"second try\n"}}

@@ -169,6 +169,17 @@ async def test_a_log_that_is_being_written_stays_whatever_all_logs_take(store: F
     assert not path.parent.exists()
 
 
+async def test_a_directory_serves_the_hosts_that_write_into_it_and_no_others(tmp_path: Path) -> None:
+    shared, other = FilesystemLogStore(tmp_path / "shared"), FilesystemLogStore(tmp_path / "other")
+    await shared.announce("node-1")
+    assert await FilesystemLogStore(tmp_path / "shared").serves("node-1")
+    assert not await other.serves("node-1")
+    assert not await shared.serves("node-2")
+    a_log(shared, (OUT, b"a"), job_id=OLD)
+    assert await shared.prune_idle(datetime.now(UTC) + timedelta(days=1), 10) == [OLD]
+    assert await shared.serves("node-1")
+
+
 async def test_many_waiters_share_one_thread_which_ends_after_them(store: FilesystemLogStore) -> None:
     refs = [a_log(store, (OUT, b"a")) for _ in range(3)]
     growth, others = LogGrowth(), set(threading.enumerate())

@@ -275,3 +275,14 @@ async def test_a_cut_log_is_served_with_a_note_and_refuses_ranges_that_would_mov
     assert inside.headers["content-range"] == "written 20-24/25"
     assert (await get(Range="written=0-")).headers["content-range"] == "written 0-1/25"
     assert (await get(Range="written=22-")).content == written[22:]
+
+
+async def test_a_log_on_another_machine_is_421_with_its_name(
+    api: Api, admin: httpx.AsyncClient, job: Job
+) -> None:
+    await api.logs.prune(job.id)
+    api.logs.elsewhere.add(api.worker.host)
+    for headers in ({}, NDJSON, {"Range": "bytes=0-"}):
+        answer = await admin.get(log(job), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (421, "log-elsewhere")
+        assert api.worker.host in answer.json()["detail"]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -120,6 +120,17 @@ async def test_a_reader_that_resumes_anywhere_misses_nothing_and_sees_nothing_tw
     url = f"/api/v1/jobs/{job.id}/log/stream?after={whole[7]['id']}"
     assert texts(await Events(live.client, url, {}).all()) == texts(whole[8:])
     assert texts(await live.events(again, **{"Last-Event-ID": whole[-1]["id"]}).all()) == []
+
+
+async def test_a_live_log_says_that_it_lies_on_another_machine_and_goes_on_to_the_end(live: Live) -> None:
+    job = await live.job()
+    live.api.logs.elsewhere.add(live.api.worker.host)
+    ending = failed()
+    await live.api.end(job, replace(ending, exit=replace(ending.exit, log_bytes=5)))
+    told = [event for event in await live.events(job).all() if "event" in event]
+    assert [event["event"] for event in told] == ["state", "gone", "end"]
+    gone = json.loads(told[1]["data"])
+    assert (gone["code"], live.api.worker.host in gone["detail"]) == ("log-elsewhere", True)
 
 
 async def test_one_stream_may_be_followed_alone(live: Live) -> None:

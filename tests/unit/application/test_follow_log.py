@@ -8,7 +8,7 @@ import pytest
 
 from application.follow_log import FollowLog, LogEnd, LogEvent, LogLost, Quiet
 from application.ports.notifier import JobChanged, Reconnected
-from domain.errors import InvalidCursor
+from domain.errors import InvalidCursor, LogElsewhere
 from domain.job import Job, JobState
 from domain.log import Line, Stream
 from tests.builders import claim_of, failed, repeatable, report_of
@@ -212,3 +212,21 @@ async def test_a_reader_who_leaves_is_forgotten(world: World) -> None:
     assert len(world.records.inboxes) == 1
     await events.aclose()  # type: ignore[attr-defined]  # async generators have it
     assert world.records.inboxes == set()
+
+
+async def test_an_attempt_whose_log_lies_elsewhere_is_told_once_and_the_next_one_followed(
+    world: World,
+) -> None:
+    job = await world.started(retry=repeatable(2))
+    world.logs.elsewhere.add("host-1")
+    events = follow(world)(job.id)
+    assert isinstance(await next_of(events), Job)
+    lost = await next_of(events)
+    assert isinstance(lost, LogLost)
+    assert isinstance(lost.error, LogElsewhere)
+    assert isinstance(await next_of(events), Quiet)  # nothing more is told of it while it runs
+    await end(world, job, well=False)
+    again = await second_attempt(world, job)
+    await write(world, again, "three\n")
+    await end(world, again)
+    assert texts(await everything(events)) == ["three"]

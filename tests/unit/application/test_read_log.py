@@ -1,9 +1,10 @@
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from application.read_log import FindLog, Position, ReadLogBytes, ReadLogLines
-from domain.errors import AttemptNotFound, InvalidCursor, JobNotFound
+from domain.errors import AttemptNotFound, InvalidCursor, JobNotFound, LogElsewhere, LogGone
 from domain.log import Extent, Stream
 from domain.shown_log import ShownLog
 from tests.builders import failed, repeatable, report_of
@@ -65,3 +66,36 @@ async def test_the_tail_begins_at_the_last_lines(world: World) -> None:
     log = await FindLog(world.history)(job.id)
     shown = ShownLog(await read.extent(log), await read.tail(log, 2))
     assert b"".join([piece async for piece in read(log, shown, range(shown.length))]) == b"two\nthree\n"
+
+
+async def test_a_log_that_another_machine_keeps_is_told_with_its_name(world: World) -> None:
+    job = await world.started()
+    world.logs.elsewhere.add("host-1")
+    log, read = await FindLog(world.history)(job.id), ReadLogBytes(world.logs)
+    with pytest.raises(LogElsewhere, match="host-1"):
+        await ReadLogLines(world.logs)(log, Position(), 10)
+    with pytest.raises(LogElsewhere, match="host-1"):
+        await read.extent(log)
+    await world.logs.write(ref_of(job), Stream.STDOUT, b"it is here")
+    assert (await read.extent(log)).size == 10
+
+
+async def test_a_log_that_is_gone_from_where_it_was_is_not_said_to_be_elsewhere(world: World) -> None:
+    job = await world.started()
+    ending = failed()
+    written = replace(ending, exit=replace(ending.exit, log_bytes=5))
+    await world.queue.report([report_of(job, written)])
+    log = await FindLog(world.history)(job.id)
+    with pytest.raises(LogGone):
+        await ReadLogLines(world.logs)(log, Position(), 10)
+    world.logs.elsewhere.add("host-1")
+    with pytest.raises(LogElsewhere):
+        await ReadLogLines(world.logs)(log, Position(), 10)
+
+
+async def test_an_attempt_that_ended_without_a_byte_has_an_empty_log_wherever_it_ran(world: World) -> None:
+    job = await world.started()
+    await world.queue.report([report_of(job, failed())])
+    world.logs.elsewhere.add("host-1")
+    log = await FindLog(world.history)(job.id)
+    assert (await ReadLogLines(world.logs)(log, Position(), 10)).lines == ()
