@@ -26,6 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="`embedded`, or the URL of a server that may be filled with databases",
     )
     parser.addoption(
+        "--soak-jobs", type=int, default=200, help="jobs of the soak run; 20000 is a day's work in small"
+    )
+    parser.addoption(
         "--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one"
     )
     parser.addoption(

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -249,8 +249,17 @@ def _address(host: str, port: int) -> str:
 
 
 def _announce(path: Path, address: str) -> Callable[[], None]:
-    """Lets the CLI on this machine find the server; returns what withdraws it."""
+    """Lets the CLI on this machine find the server; returns what withdraws it, unless another server
+    of this directory has announced itself meanwhile.
+    """
+    told = json.dumps({"url": address, "pid": os.getpid()}) + "\n"
     aside = path.with_suffix(".new")
-    aside.write_text(json.dumps({"url": address, "pid": os.getpid()}) + "\n", encoding="ascii")
+    aside.write_text(told, encoding="ascii")
     aside.rename(path)
-    return lambda: path.unlink(missing_ok=True)
+
+    def withdraw() -> None:
+        with suppress(FileNotFoundError):
+            if path.read_text(encoding="ascii") == told:
+                path.unlink()
+
+    return withdraw

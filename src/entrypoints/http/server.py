@@ -10,7 +10,7 @@ import uvicorn
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from entrypoints.http.closing import EXTENSION
-from entrypoints.http.connection import HEAD_SECONDS, connection_of
+from entrypoints.http.connection import HEAD_SECONDS, Connection, connection_of
 
 KEEP_ALIVE_SECONDS: Final = 75
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -115,7 +115,22 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # In place: it is the list of the answers that are under way too.
         self.server_state.default_headers.append(_LAST_ANSWER)
-        await super().shutdown(sockets)
+        for listener in sockets or ():
+            await self._let_in(listener)
+        await super().shutdown(sockets)  # closes the listeners before it waits for anything
+
+    async def _let_in(self, listener: socket.socket) -> None:
+        """Those who are connected by the kernel's word alone: it would reset them with the listener."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = listener.accept()
+                await loop.connect_accepted_socket(self._connection, connection)
+
+    def _connection(self) -> Connection:
+        kind = cast("type[Connection]", self.config.http_protocol_class)
+        return kind(self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from application.ports.meters import Meters
 from application.ports.notifier import Notifier
 from application.ports.rate_limits import RateLimits
 from application.ports.worker_registry import WorkerRegistry
-from application.prune_history import LimitLogs, PruneJobs, PruneLogs
+from application.prune_history import BATCH, LimitLogs, PruneJobs, PruneLogs
 from application.rescue_lost import RescueLost
 from entrypoints.settings import Settings
 from entrypoints.worker.maintenance import Duty
@@ -35,7 +35,7 @@ def of_the_leader(
         Duty("rescue", 1.0, RescueLost(queue, notifier, meters)),
         Duty("expire", 1.0, ExpireJobs(queue, notifier)),
         Duty("promote", 5.0, queue.promote),
-        Duty("prune", 60.0, PruneJobs(history, logs, clock, settings.retention.jobs)),
+        Duty("prune", 60.0, PruneJobs(history, logs, clock, settings.retention.jobs), BATCH),
         Duty("forget_rates", 60.0, rates.forget),
         Duty("forget_dead_workers", 3600.0, ForgetDeadWorkers(workers)),
     )
@@ -43,7 +43,7 @@ def of_the_leader(
 
 def of_every_machine(settings: Settings, logs: LogStore, clock: Clock) -> Sequence[Duty]:
     return (
-        Duty("prune_logs", 60.0, PruneLogs(logs, clock, settings.retention.logs)),
+        Duty("prune_logs", 60.0, PruneLogs(logs, clock, settings.retention.logs), BATCH),
         Duty("limit_logs", 300.0, LimitLogs(logs, settings.retention.logs_size)),
     )
 

@@ -16,11 +16,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """`work` returns how much it did. Doing it twice, or in two places at once, does no harm."""
+    """`work` returns how much it did. Doing it twice, or in two places at once, does no harm.
+
+    `full` is the most that it does at a time: then some may be left over, and it is done again at the next
+    tick. (500 jobs a minute, and history would grow for ever where more than eight a second end.)
+    """
 
     name: str
     every_seconds: float
     work: Callable[[], Awaitable[int]]
+    full: int | None = None
 
 
 class Maintenance:
@@ -60,18 +65,20 @@ class Maintenance:
     async def _do_what_is_due(self) -> None:
         for duty in self._duties:
             if self._clock.elapsed() >= self._due[duty.name]:
-                self._due[duty.name] = self._clock.elapsed() + duty.every_seconds
-                await self._do(duty)
+                began = self._clock.elapsed()
+                done = await self._do(duty)
+                self._due[duty.name] = began + (0.0 if done == duty.full else duty.every_seconds)
 
-    async def _do(self, duty: Duty) -> None:
+    async def _do(self, duty: Duty) -> int:
         try:
             done = await duty.work()
             self._outage.ended()
         except DatabaseUnavailable:
             self._outage.began()
-            return
+            return 0
         except Exception:
             log.exception("duty_failed", duty=duty.name)  # the other duties go on
-            return
+            return 0
         if done:
             log.info("duty_done", duty=duty.name, count=done)
+        return done
