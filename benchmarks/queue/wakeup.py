@@ -20,21 +20,24 @@ from domain.worker import LeaseTerms, Worker
 async def measure(url: str, times: int) -> list[float]:
     """Seconds from before the submit until after the claim, each with everything idle before."""
     database, chance = Database(url, pool_size=4), SystemChance()
-    queue, notifier, session_id = PostgresJobQueue(database, chance), PostgresNotifier(url), chance.new_id()
+    queue, session_id = PostgresJobQueue(database, chance), chance.new_id()
+    caller, notifier = PostgresNotifier(url), PostgresNotifier(url)  # a process tells itself directly
     us = Worker(id=session_id, host="benchmark", pid=1, version="0", slots=1)
     await PostgresWorkerRegistry(database).join(us, LeaseTerms(seconds=3600))
+    await caller.open()
     await notifier.open()
     delays = []
     async with notifier.subscribe() as notices:
         for _ in range(times):
             await asyncio.sleep(0.02)
             began = time.monotonic()
-            submitted = asyncio.create_task(_submit(queue, notifier))
+            submitted = asyncio.create_task(_submit(queue, caller))
             while not (jobs := await _claimed(queue, session_id, await notices.wait(1))):
                 pass
             delays.append(time.monotonic() - began)
             await submitted
             await queue.report([Report(job_id=job.id, fence=job.fence, ending=DONE) for job in jobs])
+    await caller.close()
     await notifier.close()
     await database.close()
     return delays

@@ -23,7 +23,8 @@ class Held:
 
 
 class HeldAttempts:
-    """A slot is taken from before an attempt starts until its report was accepted.
+    """A slot is taken from before an attempt starts until its program has ended; the attempt is known here
+    until its report was accepted.
 
     `session_id` names the worker's session; `renewed_at` is when its lease was last asked for,
     read before the question was sent, so that a deadline reckoned from it comes before the
@@ -43,12 +44,15 @@ class HeldAttempts:
         """The worker is about to stop: nothing is started any more, so what was claimed is given back."""
         self._stopping = False
         self._claims: set[Claim] = set()
+        self._vacated: set[Claim] = set()
         self._held: dict[Claim, Held] = {}
         self._disowned: set[Claim] = set()
 
     @property
     def free(self) -> int:
-        return max(0, self.slots - len(self._claims))
+        """How many may be claimed. No more reports are ever owed than there are slots."""
+        running = len(self._claims) - len(self._vacated)
+        return max(0, min(self.slots - running, 2 * self.slots - len(self._claims)))
 
     @property
     def taken(self) -> int:
@@ -73,9 +77,21 @@ class HeldAttempts:
         """An adopted attempt takes one even past the limit."""
         self._claims.add(claim)
 
+    def vacate_slot(self, claim: Claim) -> None:
+        """Its program has ended: the next attempt may be claimed while this one is reported."""
+        before = self.free
+        self._vacated.add(claim)
+        self._wake_if_freer_than(before)
+
     def free_slot(self, claim: Claim) -> None:
+        before = self.free
         self._claims.discard(claim)
-        self.wake.set()
+        self._vacated.discard(claim)
+        self._wake_if_freer_than(before)
+
+    def _wake_if_freer_than(self, before: int) -> None:
+        if self.free > before:
+            self.wake.set()
 
     @contextmanager
     def holding(self, held: Held) -> Iterator[None]:

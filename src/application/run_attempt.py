@@ -133,6 +133,8 @@ class RunAttempt:
         )
         with self.held.holding(held):
             exit_ = await process.wait()
+            if not exit_.processes_left:
+                self.held.vacate_slot(held.claim)
             is_ours = not self.held.is_disowned(held.claim)
         after = await self._report(job, exit_, began_at) if is_ours else None
         await process.forget()

@@ -8,16 +8,18 @@ import structlog
 
 
 def configure(log_format: Literal["console", "json"]) -> None:
-    """Ours and every library's lines in one form, on standard error."""
+    """Ours and every library's lines in one form, on standard error. Ours do not pass through `logging`,
+    which took a tenth of the processor time of a short job.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *_rendered(log_format)],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -49,14 +50,14 @@ class LogPaths:
     def make_directory(self, ref: LogRef) -> None:
         """For the owner alone. Another thread may remove an empty parent at the same time: then again."""
         job = self._job(ref.job_id)
-        self._directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         for _ in range(100):
-            try:
-                for directory in (job.parent.parent, job.parent, job):
+            with suppress(FileNotFoundError):  # most follow another job of the same minute
+                job.mkdir(mode=_PRIVATE, exist_ok=True)
+                return
+            with suppress(FileNotFoundError):
+                self._directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+                for directory in (job.parent.parent, job.parent):
                     directory.mkdir(mode=_PRIVATE, exist_ok=True)
-            except FileNotFoundError:
-                continue
-            return
         raise FileNotFoundError(job)
 
     def remove(self, job_id: UUID) -> None:
@@ -93,7 +94,8 @@ class LogPaths:
                     yield job_id
 
     def _job(self, job_id: UUID) -> Path:
-        return self._directory / job_id.hex[:6] / job_id.hex[6:8] / str(job_id)
+        digits = job_id.hex
+        return self._directory.joinpath(digits[:6], digits[6:8], str(job_id))
 
 
 def _began_at(slice_: Path) -> datetime:

@@ -2,6 +2,7 @@
 
 NOTIFY goes over a connection of its own, after the commit that it tells of, several notices at once:
 inside the submitting transaction it takes one lock for the whole server (14,000 submits/s became 5,000).
+This process's own subscriptions are told directly, and do not wait for the server.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ from application.ports.notifier import Notice, Reconnected, Subscription
 
 CHANNEL: Final = "etl"
 COALESCE_SECONDS: Final = 0.005
+BUSY_SECONDS: Final = 0.02
+"""While notices come one after the other, each round trip takes more of them along."""
 ANSWER_SECONDS: Final = 5.0
 PING_SECONDS: Final = 15.0
 """A LISTEN on a half-open connection gives no error and no notice, for ever: so it is asked."""
@@ -38,6 +41,7 @@ class PostgresNotifier:
         self._ping_seconds = ping_seconds
         self._subscriptions = Subscriptions()
         self._outbox: dict[Notice, None] = {}
+        self._own_pid = 0
         self._something = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,6 +63,9 @@ class PostgresNotifier:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def publish(self, *notices: Notice) -> None:
+        if not notices:
+            return
+        self._subscriptions.put(frozenset(notices))
         if len(self._outbox) + len(notices) > MAX_OUTBOX:
             self._outbox.clear()
             notices = (Reconnected(),)
@@ -105,19 +112,23 @@ class PostgresNotifier:
             well()
             while True:
                 async for notify in connection.notifies(timeout=self._ping_seconds):
-                    self._subscriptions.put(parse(notify.payload))
+                    if notify.pid != self._own_pid:
+                        self._subscriptions.put(parse(notify.payload))
                 await connection.execute("SELECT 1")
 
     async def _tell(self, well: Callable[[], None]) -> None:
         async with await self._connected() as connection:
             well()
+            self._own_pid = connection.info.backend_pid
             while True:
+                pause = BUSY_SECONDS
                 if not self._outbox:
                     self._something.clear()
                     await self._something.wait()
+                    pause = COALESCE_SECONDS
                 await self._flush(connection)
                 # The first notice goes at once; what comes within this time goes together.
-                await asyncio.sleep(COALESCE_SECONDS)
+                await asyncio.sleep(pause)
 
     async def _flush(self, connection: PatientConnection) -> None:
         """What could not be told stays in the outbox: telling twice does no harm."""

@@ -55,6 +55,33 @@ async def test_it_opens_and_closes_twice_and_publishes_in_any_state(database_url
     notifier.publish(JobsWaiting("default"))
 
 
+async def test_its_own_process_is_told_without_the_server() -> None:
+    notifier, job = PostgresNotifier("postgresql://nobody@/nowhere"), JobChanged(uuid4())
+    async with notifier.subscribe() as subscription:
+        notifier.publish()
+        notifier.publish(job)
+        assert await subscription.wait(30) == {job}
+
+
+async def test_its_own_process_is_told_once(database_url: str) -> None:
+    own, other = PostgresNotifier(database_url), PostgresNotifier(database_url)
+    await own.open()
+    await other.open()
+    job, answer = JobChanged(uuid4()), JobChanged(uuid4())
+    async with own.subscribe() as mine, other.subscribe() as theirs:
+        own.publish(job)
+        await until(theirs, job)
+        await until(mine, job)
+        other.publish(answer)
+        seen: list[Notice] = []
+        async with asyncio.timeout(30):
+            while answer not in seen:
+                seen += await mine.wait(30)
+        assert job not in seen
+    await own.close()
+    await other.close()
+
+
 async def test_it_opens_although_the_server_is_away(tmp_path: object) -> None:
     notifier = PostgresNotifier(f"postgresql://etl@/postgres?host={tmp_path}")
     async with asyncio.timeout(30):

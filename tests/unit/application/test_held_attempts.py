@@ -21,6 +21,24 @@ def test_a_taken_slot_is_not_free_and_a_freed_one_wakes_the_claim() -> None:
     assert (held.free, held.taken, held.wake.is_set()) == (2, 0, True)
 
 
+def test_a_slot_is_vacated_when_its_program_has_ended_and_no_more_reports_are_owed_than_slots() -> None:
+    held, first, second, third = HeldAttempts(1, LeaseTerms()), a_claim(), a_claim(), a_claim()
+    held.take_slot(first)
+    held.vacate_slot(first)
+    assert (held.free, held.taken, held.knows(first), held.wake.is_set()) == (1, 1, True, True)
+    held.take_slot(second)
+    held.vacate_slot(second)
+    assert (held.free, held.taken) == (0, 2)
+    held.wake.clear()
+    held.free_slot(first)
+    assert (held.free, held.taken, held.wake.is_set()) == (1, 1, True)
+    held.wake.clear()
+    held.free_slot(second)
+    assert (held.free, held.taken, held.wake.is_set()) == (1, 0, False)
+    held.take_slot(third)
+    assert (held.free, held.taken) == (0, 1)
+
+
 def test_an_adopted_attempt_takes_a_slot_past_the_limit_and_leaves_none_free() -> None:
     held = HeldAttempts(1, LeaseTerms())
     held.take_slot(a_claim())

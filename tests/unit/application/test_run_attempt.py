@@ -1,6 +1,7 @@
 """From a claim to an accepted report, and what happens when the database is away at each step."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -228,6 +229,20 @@ async def test_nothing_is_forgotten_before_the_report_was_accepted(world: World)
     assert not world.runner.processes[0].forgotten
     await task
     assert world.runner.processes[0].forgotten
+
+
+@pytest.mark.parametrize(("left", "freed"), [(0, 1), (1, 0)], ids=["ended", "a process is left"])
+async def test_the_slot_is_free_while_the_end_is_being_reported(world: World, left: int, freed: int) -> None:
+    job = await world.claimed()
+    world.held.take_slot(claim_of(job))
+    before = world.held.free
+    world.queue.away["report"] = 1
+    task = asyncio.create_task(ran(world, job, replace(GOOD, processes_left=left)))
+    while not world.queue.calls["report"]:
+        world.queue.asked.clear()
+        await asyncio.wait_for(world.queue.asked.wait(), 30)
+    assert (world.held.free - before, world.held.knows(claim_of(job))) == (freed, True)
+    await task
 
 
 async def test_an_attempt_whose_report_is_refused_is_forgotten_and_changes_nothing(world: World) -> None:
