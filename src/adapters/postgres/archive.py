@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from domain.errors import BackupUnusable
+from domain.backup_errors import BackupUnusable
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

@@ -23,7 +23,7 @@ from adapters.postgres.failures import told_in_our_words
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.postgres.migrate import SCHEMA, known_revisions, migrate
 from application.ports.clock import Chance
-from domain.errors import BackupUnusable, DatabaseNotEmpty, NothingToDump
+from domain.backup_errors import BackupUnusable, DatabaseNotEmpty, NothingToDump
 
 RESCUE_BATCH: Final = 500
 FENCE_STEP: Final = 10_000

@@ -14,7 +14,7 @@ from adapters.postgres.backup import dump, restore
 from adapters.postgres.migrate import migrate, pending
 from adapters.system.clock import SystemChance
 from domain.attempt import Outcome
-from domain.errors import BackupUnusable, DatabaseNotEmpty, NothingToDump
+from domain.backup_errors import BackupUnusable, DatabaseNotEmpty, NothingToDump
 from domain.event import EventKind
 from domain.job import JobState
 from tests.builders import TERMS, a_job, a_key, a_request, claim_of, keyed, repeatable, report_of
