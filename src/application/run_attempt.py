@@ -185,6 +185,7 @@ class RunAttempt:
             log_max_bytes=self.log_max_bytes,
             secrets=secret_values(environment),
             resources=job.spec.resources,
+            left_behind=job.spec.left_behind,
         )
 
     def _environment(self, job: Job) -> Mapping[str, str]:

@@ -84,7 +84,8 @@ class Exit:
 
     Exactly one of `exit_code`, `signal_number`, `start_error` and `lost` says how it ended.
     `processes_left` is the proof that nothing outlived the attempt (0), `left_behind` how many
-    processes were still alive when the main one had gone, and were stopped. `containment` is what
+    processes were still alive when the main one had gone, and were stopped, unless the job wants them
+    `kept`: then they are told as `4711 redis-server`, the first of them. `containment` is what
     held the tree, `limits` how each limit that the job has was enforced: `polled`, `rlimit`, `none`.
     `oom_kill`: killed from outside while the kernel's out-of-memory killer was at work.
     """
@@ -97,6 +98,7 @@ class Exit:
     usage: Usage | None = None
     processes_left: int = 0
     left_behind: int = 0
+    kept: tuple[str, ...] = ()
     containment: str = "subreaper"
     limits: Mapping[str, str] = field(default_factory=dict)
     oom_kill: bool = False

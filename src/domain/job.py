@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.attempt import Ending, Outcome, Reason, Usage
 from domain.command import Command, environment_faults
 from domain.errors import IllegalTransition, JobIsFinal, JobIsNotFinal, Place
-from domain.policy import YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
+from domain.policy import YEAR_SECONDS, ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import Resources
 
 
@@ -70,6 +70,7 @@ class JobSpec:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     concurrency: ConcurrencyLimit | None = None
     resources: Resources = field(default_factory=Resources)
+    left_behind: LeftBehind = LeftBehind.KILL
     labels: Mapping[str, str] = field(default_factory=dict)
     traceparent: str | None = None
     """Where the request stands in its caller's trace (W3C Trace Context); the script gets it too."""

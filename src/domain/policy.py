@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from domain.attempt import Outcome, Reason
@@ -61,6 +62,18 @@ class ConcurrencyLimit:
 
     key: str
     limit: int = 1
+
+
+class LeftBehind(StrEnum):
+    """What becomes of processes that are still alive when the main one has gone."""
+
+    KILL = "kill"
+    """They are stopped, and counted."""
+
+    KEEP = "keep"
+    """They live on if the main process has exited with status 0 by itself, and the record names them. After
+    any other end (status, signal, cancel, timeout, limit, lease) they are stopped all the same.
+    """
 
 
 MAX_ATTEMPTS: Final = 1000

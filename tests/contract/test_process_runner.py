@@ -18,6 +18,7 @@ from adapters.system.clock import SystemClock
 from application.ports.process_runner import Launch, ProcessRunner
 from domain.attempt import Exit, Outcome, Stop, judge
 from domain.log import LogRef
+from domain.policy import LeftBehind
 from domain.resources import Resources
 
 CLOCK = SystemClock()
@@ -204,6 +205,11 @@ async def test_nothing_is_started_past_the_deadline(world: World, runner: Proces
     exit_ = await (await runner.start(world.launch("succeed", deadline=CLOCK.elapsed() - 1))).wait()
     assert exit_.lost is not None
     assert "before the program could be started" in exit_.lost
+
+
+async def test_who_leaves_nothing_behind_has_kept_nothing(world: World, runner: ProcessRunner) -> None:
+    exit_ = await (await runner.start(world.launch("succeed", left_behind=LeftBehind.KEEP))).wait()
+    assert (exit_.exit_code, exit_.left_behind, exit_.kept, exit_.processes_left) == (0, 0, (), 0)
 
 
 async def test_the_record_names_each_limit_and_how_it_was_enforced(

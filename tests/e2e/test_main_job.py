@@ -1,6 +1,8 @@
 """The main job: submit, follow, end well, end badly, be stopped; through HTTP and the command line only."""
 
 import json
+import os
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -78,6 +80,20 @@ def test_children_that_a_script_leaves_behind_are_stopped_and_counted(shared: In
     assert shared.ended(job_id)["state"] == "succeeded"
     attempt = shared.call("GET", f"/jobs/{job_id}/attempts")["items"][0]
     assert (attempt["processes_left"], attempt["left_behind"]) == (0, 4)
+
+
+def test_children_that_are_to_be_kept_live_on_and_are_named(shared: Installation) -> None:
+    program = "setsid sleep 1000 & echo $!"
+    job_id = shared.submit(command=["/bin/sh", "-c", program], left_behind="keep")
+    assert shared.ended(job_id)["left_behind"] == "keep"
+    attempt = shared.call("GET", f"/jobs/{job_id}/attempts")["items"][0]
+    kept = int(shared.log(job_id))
+    assert (attempt["outcome"], attempt["kept"], attempt["processes_left"]) == (
+        "succeeded",
+        [f"{kept} sleep"],
+        1,
+    )
+    os.kill(kept, signal.SIGKILL)
 
 
 def test_a_failed_attempt_is_tried_again(shared: Installation) -> None:

@@ -13,12 +13,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from adapters.process.means import Means
+from adapters.process.supervisor import keepsake
 from adapters.process.supervisor import launch as specification
 from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.scratch import remove as remove_tree
 from application.ports.process_runner import Launch
 from domain.attempt import Exit, Stop, Usage
 from domain.log import LogRef
+from domain.policy import LeftBehind
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _WORKER: Final = "worker"
@@ -126,6 +128,10 @@ class RunDirectory:
     def attempts(self) -> list[LogRef]:
         return sorted(self._attempts(), key=lambda ref: (ref.job_id, ref.fence))
 
+    def knows(self, name: str) -> bool:
+        """Whether an attempt of this name is not forgotten, or has left processes that are to live on."""
+        return (self.root / name).exists() or keepsake.is_there(str(self.root / name))
+
     def tidy(self) -> None:
         """What an earlier life had begun to remove."""
         for grave in self.root.glob(f"{_FORGOTTEN}*"):
@@ -166,6 +172,7 @@ class RunDirectory:
             log_max_bytes=launch.log_max_bytes,
             secrets=list(launch.secrets),
             boot_id=_boot_id(),
+            keep=launch.left_behind is LeftBehind.KEEP,
         )
 
 
@@ -176,6 +183,7 @@ def exit_from(record: dict[str, Any]) -> Exit:
         fields["stopped"] = Stop(fields["stopped"])
     if fields.get("usage") is not None:
         fields["usage"] = Usage(**fields["usage"])
+    fields["kept"] = tuple(fields.get("kept", ()))
     return Exit(**fields)
 
 

@@ -159,7 +159,7 @@ class SupervisedProcessRunner:
         for ref, control in found:
             if control is None:
                 directory.clear_group(ref)
-        stop_orphans(directory.work, lambda name: name in dead or not (directory.root / name).exists())
+        stop_orphans(directory.work, lambda name: name in dead or not directory.knows(name))
         return found
 
     def _open_zygote(self) -> ZygoteLink:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from domain.attempt import Exit, Stop
 from domain.log import LogRef
+from domain.policy import LeftBehind
 from domain.resources import UNLIMITED, Resources
 
 
@@ -31,6 +32,7 @@ class Launch:
     log_max_bytes: int = 1024**3
     secrets: tuple[str, ...] = ()
     resources: Resources = UNLIMITED
+    left_behind: LeftBehind = LeftBehind.KILL
 
 
 class RunningProcess(Protocol):
@@ -40,8 +42,8 @@ class RunningProcess(Protocol):
     def ref(self) -> LogRef: ...
 
     async def wait(self) -> Exit:
-        """How it ended: when this returns no process of the tree is alive, or the Exit names how
-        many are. May be awaited again. A supervisor that died gives `lost`.
+        """How it ended: when this returns no process of the tree is alive but those that it was to keep,
+        or the Exit names how many are. May be awaited again. A supervisor that died gives `lost`.
         """
 
     def stop(self, why: Stop = Stop.CANCEL) -> None:

@@ -8,7 +8,7 @@ from domain.attempt import Attempt, Outcome, Reason, Usage
 from domain.command import mask_secrets
 from domain.event import Event, EventKind
 from domain.job import Job, JobState
-from domain.policy import ConcurrencyLimit, RetryPolicy
+from domain.policy import ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import Resources
 from entrypoints.http.schemas import ParameterValue
 from entrypoints.http.view_types import Cursor, Id, When
@@ -82,6 +82,9 @@ class JobView(Struct, kw_only=True):
     retry: Annotated[RetryView, Meta(description="When it is tried again.")]
     concurrency: Annotated[ConcurrencyView | None, Meta(description="What it does not run beside.")]
     resources: Annotated[ResourcesView, Meta(description="What it may take.")]
+    left_behind: Annotated[
+        LeftBehind, Meta(description="What becomes of processes that outlive the main one.")
+    ]
     labels: Annotated[dict[str, str], Meta(description="As requested.", examples=[{"team": "finance"}])]
     submitted_at: Annotated[When, Meta(description="When it was accepted.")]
     submitted_by: Annotated[str, Meta(description="The name of the key.", examples=["admin"])]
@@ -132,7 +135,10 @@ class AttemptView(Struct, kw_only=True):
     log_bytes: Annotated[int | None, Meta(description="Written to the log.", examples=[1048576])]
     log_lost_bytes: Annotated[int | None, Meta(description="Not kept: cut, or no disk.", examples=[0])]
     processes_left: Annotated[int | None, Meta(description="Alive after its end.", examples=[0])]
-    left_behind: Annotated[int | None, Meta(description="Outlived the main one, stopped.", examples=[0])]
+    left_behind: Annotated[int | None, Meta(description="Outlived the main one.", examples=[0])]
+    kept: Annotated[
+        list[str], Meta(description="Those that were not stopped.", examples=[["4711 redis-server"]])
+    ]
     containment: Annotated[
         str | None,
         Meta(
@@ -193,6 +199,7 @@ def job_view(job: Job, waiting_for: str | None = None) -> JobView:
         retry=_retry_view(spec.retry),
         concurrency=_concurrency_view(spec.concurrency),
         resources=_resources_view(spec.resources),
+        left_behind=spec.left_behind,
         labels=dict(spec.labels),
         submitted_at=job.submitted_at,
         submitted_by=job.submitted_by,
@@ -274,6 +281,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         log_lost_bytes=facts.log_lost_bytes if facts else None,
         processes_left=facts.processes_left if facts else None,
         left_behind=facts.left_behind if facts else None,
+        kept=list(facts.kept) if facts else [],
         containment=facts.containment if facts else None,
         limits=dict(facts.limits) if facts else None,
     )

@@ -10,7 +10,7 @@ from domain.attempt import Outcome
 from domain.command import Command
 from domain.errors import Place
 from domain.job import MAX_LABELS, MAX_PRIORITY, MIN_PRIORITY, JobSpec
-from domain.policy import MAX_ATTEMPTS, MAX_FACTOR, YEAR_SECONDS, ConcurrencyLimit, RetryPolicy
+from domain.policy import MAX_ATTEMPTS, MAX_FACTOR, YEAR_SECONDS, ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import (
     MAX_BYTES,
     MAX_CPU_SECONDS,
@@ -170,6 +170,14 @@ class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         Concurrency | None, Meta(description="What it must not run beside; null: anything goes.")
     ] = None
     resources: Annotated[Limits, Meta(description="What it may take; the default is no limit.")] = Limits()
+    left_behind: Annotated[
+        Literal["kill", "keep"],
+        Meta(
+            description="What becomes of processes that outlive the main one. `keep`: they live on if it"
+            " exited with status 0; after any other end they are stopped.",
+            examples=["keep"],
+        ),
+    ] = "kill"
     labels: Annotated[
         dict[LabelName, LabelValue],
         Meta(max_length=MAX_LABELS, description="To find it by.", examples=[{"team": "finance"}]),
@@ -228,6 +236,7 @@ def spec_of(wanted: JobRequest, traceparent: str) -> JobSpec:
         retry=_policy(wanted.retry),
         concurrency=_limit(wanted.concurrency),
         resources=_resources(wanted.resources),
+        left_behind=LeftBehind(wanted.left_behind),
         labels=wanted.labels,
         traceparent=traceparent,
     )

@@ -32,6 +32,7 @@ FULL = {
     },
     "concurrency": {"key": "warehouse", "limit": 2},
     "resources": {"memory_bytes": 2**30, "cpu_seconds": 1.5, "open_files": 64, "processes": 8},
+    "left_behind": "keep",
     "labels": {"team": "finance"},
 }
 
@@ -55,7 +56,7 @@ async def test_a_full_request_comes_back_as_accepted_with_secrets_masked(admin: 
     assert job["retry"] == {**FULL["retry"], "max_delay_seconds": 3600.0}  # type: ignore[dict-item]  # it is one
     same = [
         "script", "args", "parameters", "queue", "priority", "expires_at", "concurrency", "resources",
-        "labels",
+        "left_behind", "labels",
     ]  # fmt: skip
     assert {name: job[name] for name in same} == {name: FULL[name] for name in same}
     assert (await admin.get(answer.headers["location"])).json()["id"] == job["id"]

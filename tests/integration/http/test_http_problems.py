@@ -121,6 +121,7 @@ async def test_a_wrong_value_is_not_repeated_in_the_answer(admin: httpx.AsyncCli
         ("concurrency", b'{"key": "\\u0000"}'),
         ("concurrency", b'{"key": "k", "limit": 0}'),
         ("resources", b'{"memory_bytes": 0}'),
+        ("left_behind", b'"free"'),
         ("resources", b'{"cpu_seconds": 0}'),
         ("resources", b'{"open_files": "64"}'),
         ("resources", b'{"disk_bytes": 1}'),

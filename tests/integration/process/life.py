@@ -1,4 +1,4 @@
-"""A worker's life in a process of its own, to be killed: `python life.py DIRECTORY LAUNCHES_JSON`.
+"""A worker's life in a process of its own, to be killed: `python life.py DIRECTORY LAUNCHES LEFT_BEHIND`.
 
 Starts each `[job_id, argv]` on the run directory, tells that on stdout, and waits for its death.
 """
@@ -13,14 +13,16 @@ sys.path[:0] = [str(Path(__file__).parents[3] / "src"), str(Path(__file__).paren
 
 from adapters.process.runner import SupervisedProcessRunner  # noqa: E402 - the path is set above
 from domain.log import LogRef  # noqa: E402 - as above
+from domain.policy import LeftBehind  # noqa: E402 - as above
 from tests.integration.process.rig import Rig  # noqa: E402 - as above
 
 
-async def live(directory: Path, launches: list[tuple[str, list[str]]]) -> None:
+async def live(directory: Path, launches: list[tuple[str, list[str]]], left_behind: LeftBehind) -> None:
     rig = Rig(directory, SupervisedProcessRunner(directory / "run"))
     await rig.runner.open()
     for job_id, argv in launches:
-        launch = rig.launch(*argv, ref=LogRef(job_id=UUID(job_id), fence=7), log=directory / f"{job_id}.log")
+        ref, log = LogRef(job_id=UUID(job_id), fence=7), directory / f"{job_id}.log"
+        launch = rig.launch(*argv, ref=ref, log=log, left_behind=left_behind)
         await rig.runner.start(launch)
     sys.stdout.write(f"{rig.zygote}\n")
     sys.stdout.flush()
@@ -28,4 +30,4 @@ async def live(directory: Path, launches: list[tuple[str, list[str]]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(live(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    asyncio.run(live(Path(sys.argv[1]), json.loads(sys.argv[2]), LeftBehind(sys.argv[3])))

@@ -17,7 +17,7 @@ from adapters.process import run_directory
 from adapters.process.runner import SupervisedProcessRunner
 from domain.attempt import Stop
 from tests.integration.process import life
-from tests.integration.process.evil import HIDDEN_CHILD, SLEEPER
+from tests.integration.process.evil import HIDDEN_CHILD, LEAVER, SLEEPER
 from tests.integration.process.rig import (
     PYTHON,
     Rig,
@@ -42,10 +42,10 @@ class Doomed:
     process: subprocess.Popen[bytes] | None = None
     zygote: int = 0
 
-    def live(self, *sources: str) -> list[str]:
+    def live(self, *sources: str, left_behind: str = "kill") -> list[str]:
         """Starts these programs in a worker of its own; their job ids."""
         launches = [(str(uuid4()), [*PYTHON, source, self.mark]) for source in sources]
-        command = [sys.executable, str(life.__file__), str(self.directory), json.dumps(launches)]
+        command = [sys.executable, str(life.__file__), str(self.directory), json.dumps(launches), left_behind]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self.process.stdout is not None
         self.zygote = int(self.process.stdout.readline())
@@ -184,6 +184,23 @@ async def test_a_sweep_spares_the_trees_of_living_supervisors(
         process.stop()
     ends = {(await process.wait()).stopped for process in adopted}
     assert ends == {None, Stop.CANCEL}
+
+
+async def test_a_worker_that_comes_before_the_report_learns_the_end_and_leaves_alone_what_is_kept(
+    doomed: Doomed, heir: SupervisedProcessRunner
+) -> None:
+    (job_id,) = doomed.live(LEAVER, left_behind="keep")
+    result = doomed.directory / "run" / "1" / f"{job_id}-7" / "result.json"
+    await eventually(result.exists)
+    doomed.die()
+    (kept,) = processes_with(doomed.mark)
+    await heir.open()
+    (process,) = await heir.adopt()
+    assert ((await process.wait()).exit_code, (await process.wait()).left_behind) == (0, 1)
+    await process.forget()
+    assert is_alive(kept)
+    os.kill(kept, signal.SIGKILL)
+    await eventually(lambda: not is_alive(doomed.zygote))
 
 
 async def test_a_restart_of_the_machine_is_told_as_such(

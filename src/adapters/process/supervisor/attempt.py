@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from adapters.process.supervisor import kernel, launch, record, scratch, start_errors
+from adapters.process.supervisor import keepsake, kernel, launch, record, scratch, start_errors
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.supervise import Supervisor
@@ -50,7 +50,7 @@ def _attend_all(link: socket.socket, wakeup: Wakeup, fuse: kernel.Fuse) -> int:
         if _attend(given, supervisor):
             return 1
         # A thread that hangs on a disk is left behind by the exit; no program is forked beside it.
-        is_free = others and threading.active_count() == 1
+        is_free = others and not supervisor.keeps and threading.active_count() == 1
         if is_free:
             with suppress(OSError):  # the zygote was killed; the next read says so
                 link.send(FREE)
@@ -80,10 +80,17 @@ def _attend(given: Launch, supervisor: Supervisor) -> int:
     """From its start until nobody needs it any more; how many processes are left."""
     end = _in_its_places(given, supervisor)
     result = {"job_id": given.job_id, "fence": given.fence, **end}
+    if supervisor.keeps:
+        keepsake.leave(given.attempt_directory)  # before the end is told, or a sweep might come first
     _keep(given.attempt_directory, result, supervisor)
     # After the record, since a large scratch takes long; before the news, since `wait` promises it gone.
     _remove_scratch(given.work_directory, lambda: supervisor.tell(result))
     left = int(end.get("processes_left", 0))
+    if supervisor.keeps:
+        record.sync(given.attempt_directory)
+        supervisor.outlast(lambda: record.forget(given.attempt_directory))
+        keepsake.remove(given.attempt_directory)
+        left = 0
     if left == 0:
         _forget_when_told(given.attempt_directory, supervisor)
     return left

@@ -23,7 +23,8 @@ class Launch(NamedTuple):
     """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`.
 
     `limits` are the fields of domain.resources.Resources. `group` is the path of the control group to
-    make for it, `user` whom it runs as, if not as the supervisor. `boot_id` names this start of the machine.
+    make for it, `user` whom it runs as, if not as the supervisor. `boot_id` names this start of the machine,
+    `keep` is domain.policy.LeftBehind.
     """
 
     job_id: str
@@ -44,6 +45,7 @@ class Launch(NamedTuple):
     log_max_bytes: int
     secrets: list[str]
     boot_id: str | None
+    keep: bool
 
 
 def write(launch: Launch, descriptor: int) -> None:

@@ -6,7 +6,7 @@ import select
 import termios
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -24,10 +24,14 @@ class Pump:
     and never stops the draining: a full disk neither blocks nor fails the program.
     """
 
-    def __init__(self, log: str, index: str, max_bytes: int, secrets: Sequence[str]) -> None:
+    def __init__(
+        self, log: str, index: str, max_bytes: int, secrets: Sequence[str], *, keep: bool = False
+    ) -> None:
         self.stdout, self.stderr = _pipe(), _pipe()
         self._file = LogFile(log, index, max_bytes)
         self._maskers = {stream: Masker(secrets) for stream in (STDOUT, STDERR)} if secrets else {}
+        self._bell = os.pipe() if keep else None
+        self._parted = threading.Event()
         self._in_hand = 0
         self._left_bytes = 0
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -46,13 +50,22 @@ class Pump:
         if self._thread.is_alive():
             self._left_bytes = self._in_hand + _waiting(self.stdout[0]) + _waiting(self.stderr[0])
             return
-        os.close(self.stdout[0])
-        os.close(self.stderr[0])
+        for descriptor in (self.stdout[0], self.stderr[0], *(self._bell or ())):
+            os.close(descriptor)
 
     def abandon(self) -> None:
         """Instead of `start`, where there is no program."""
-        for descriptor in (*self.stdout, *self.stderr):
+        for descriptor in (*self.stdout, *self.stderr, *(self._bell or ())):
             os.close(descriptor)
+
+    def part(self, seconds: float) -> None:
+        """The log ends with what has been written by now. What comes later, from processes that live on,
+        goes nowhere, and blocks nobody. Only for a pump that was made to `keep`.
+        """
+        assert self._bell is not None  # noqa: S101 - see above
+        os.write(self._bell[1], b".")
+        if not self._parted.wait(seconds):
+            self._left_bytes = self._in_hand + _waiting(self.stdout[0]) + _waiting(self.stderr[0])
 
     @property
     def log_bytes(self) -> int:
@@ -68,22 +81,42 @@ class Pump:
         poll = select.poll()
         for descriptor in streams:
             poll.register(descriptor, select.POLLIN)
+        if self._bell is not None:
+            poll.register(self._bell[0], select.POLLIN)
         while streams:
             for descriptor, _ in poll.poll():
-                if not self._carry(descriptor, streams[descriptor]):
+                if self._bell is not None and descriptor == self._bell[0]:
+                    poll.unregister(descriptor)
+                    self._part(streams)
+                elif not self._carry(descriptor, streams[descriptor]):
                     poll.unregister(descriptor)
                     del streams[descriptor]
-        self._file.close()
+        if not self._parted.is_set():
+            self._file.close()
+            self._parted.set()
 
-    def _carry(self, descriptor: int, stream: int) -> bool:
+    def _part(self, streams: Mapping[int, int]) -> None:
+        for descriptor, stream in streams.items():
+            waiting = _waiting(descriptor)
+            while waiting > 0:
+                waiting -= self._carry(descriptor, stream)
+            if self._maskers and (rest := self._maskers[stream].end()):
+                self._file.append(stream, time.time_ns() // 1000, rest)
+        self._file.close()
+        self._parted.set()
+
+    def _carry(self, descriptor: int, stream: int) -> int:
+        """How many bytes; 0 at the end of the stream."""
         chunk = os.read(descriptor, _READ_BYTES)
+        if self._parted.is_set():
+            return len(chunk)
         self._in_hand = len(chunk)
         masker = self._maskers.get(stream)
         told = chunk if masker is None else masker.feed(chunk) if chunk else masker.end()
         if told:
             self._file.append(stream, time.time_ns() // 1000, told)
         self._in_hand = 0
-        return bool(chunk)
+        return len(chunk)
 
 
 def _pipe() -> tuple[int, int]:

@@ -1,12 +1,12 @@
 """One running attempt: its timers, its control connections, its end."""
 
-import os
 import select
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.process.supervisor import kernel, limits, program, start_errors
+from adapters.process.supervisor import kernel, limits, program, start_errors, tree, verdict
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.descendants import Descendants
 from adapters.process.supervisor.group import Group
@@ -25,6 +25,7 @@ _MEASURE_COST: Final = 200  # a scan of /proc may take 1/200 of one processor
 _POLL_NS: Final = 100_000_000
 _POLL_COST: Final = 20  # of a tree with limits: 1/20
 _NEVER: Final = 1 << 62
+_IDLE_NS: Final = 60_000_000_000
 FUSE_NS: Final = 200_000_000
 """Past the deadline by so much, this process is stopped or starved: the kernel ends it, and its end the
 program's (PDEATHSIG). It must be less than LeaseTerms.margin_seconds, which is 0.5 s or more.
@@ -51,6 +52,7 @@ class Supervisor:
         self._dismissed = False
         self._tree = Descendants()
         self._stopped: str | None = None
+        self._kept: list[str] = []
         self._deadline = launch.deadline_ns
         self._fuse = fuse
         self._kill_at = _NEVER
@@ -63,13 +65,18 @@ class Supervisor:
         """The fields of domain.attempt.Exit."""
         containment = "subreaper" if kernel.become_subreaper() else "best_effort"
         if kernel.elapsed_ns() >= self._deadline:
-            return {**_too_late(), "containment": containment}
+            return {**verdict.TOO_LATE, "containment": containment}
         if (group := self._launch.group) is not None and (kind := Group(group).make()) is not None:
             self._tree.group, containment = Group(group), kind
         else:
             self._launch = self._launch._replace(group=None)
         how = limits.enforcement(self._launch.limits)
         return {**self._run(), "containment": containment, "limits": how}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether something of its tree lives on, as it was asked for."""
+        return bool(self._kept)
 
     def tell(self, record: dict[str, Any]) -> None:
         """To everybody who is connected, waits to be, or will be."""
@@ -92,19 +99,37 @@ class Supervisor:
             self._listen(min(until - now, _LONGEST_WAIT_NS))
         return self._dismissed
 
+    def outlast(self, forget: Callable[[], None]) -> None:
+        """Until what was kept has ended: their parent and reaper now, and no more. A worker that comes
+        meanwhile is told the end; `forget` is done once one has dismissed the attempt.
+        """
+        is_over = False
+        while not self._tree.empty:
+            if self._dismissed and not is_over:
+                is_over = True
+                forget()
+                self.let_go()
+            self._listen(_IDLE_NS)
+            self._tree.reap()
+        self._leave_the_group()
+
     def let_go(self) -> None:
-        """Says that what was dismissed is forgotten, and hangs up."""
-        for channel in self._connections.values():
+        """Says that what was dismissed is forgotten, and hangs up. May be called again."""
+        for descriptor, channel in self._connections.items():
             if self._dismissed:
                 channel.send({"forgotten": True})
+            self._poll.unregister(descriptor)
             channel.close()
-        self._listener.close()
+        self._connections.clear()
+        if self._listener.fileno() >= 0:
+            self._poll.unregister(self._listener)
+            self._listener.close()
 
     # -- the life of the tree ----------------------------------------------------------------------
 
     def _run(self) -> dict[str, Any]:
         launch = self._launch
-        pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets)
+        pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets, keep=launch.keep)
         self._started = kernel.elapsed_ns()
         self._oom_kills = kernel.out_of_memory_kills()
         self._fuse.burn_until(self._deadline + FUSE_NS)
@@ -230,41 +255,34 @@ class Supervisor:
 
     def _conclude(self, pump: Pump, told: int) -> dict[str, Any]:
         self._fuse.burn_until(0)
-        behind = len(self._tree.alive()) if self._ended and not self._tree.empty else 0
-        left = self._tree.kill(KILL_SECONDS)
-        self._reap()
-        left = max(left, self._leave_the_group())
-        pump.finish(DRAIN_SECONDS)
+        behind = self._tree.alive() if self._ended and not self._tree.empty else []
+        if behind and self._launch.keep and self._stopped is None and self._tree.main_status == 0:
+            self._kept = tree.names(behind)
+            left = len(behind)
+            pump.part(DRAIN_SECONDS)
+        else:
+            left = self._kill()
+            pump.finish(DRAIN_SECONDS)
         return {
-            **self._verdict(told),
+            **verdict.of(self._launch, self._tree.main_status, told, self._stopped, self._oom_kills),
             "usage": {
                 "wall_seconds": ((self._ended or kernel.elapsed_ns()) - self._started) / 1e9,
                 "cpu_seconds": self._tree.cpu_seconds,
                 "max_rss_bytes": self._tree.max_rss_bytes,
             },
             "processes_left": left,
-            "left_behind": behind,
+            "left_behind": len(behind),
+            "kept": self._kept,
             "log_bytes": pump.log_bytes,
             "log_lost_bytes": pump.lost_bytes,
         }
 
+    def _kill(self) -> int:
+        """How many are left."""
+        left = self._tree.kill(KILL_SECONDS)
+        self._reap()
+        return max(left, self._leave_the_group())
+
     def _leave_the_group(self) -> int:
         """How many are left in it."""
         return self._tree.group.clear() if self._tree.group is not None else 0
-
-    def _verdict(self, told: int) -> dict[str, Any]:
-        status = self._tree.main_status
-        if status is None:
-            return {"lost": "Its main process could not be killed.", "stopped": self._stopped}
-        if (failed := program.failure(told)) is not None:
-            return {"start_error": start_errors.sentence(self._launch.argv[0], *failed)}
-        code = os.waitstatus_to_exitcode(status)
-        if self._stopped is None and code == -signal.SIGXCPU and self._launch.limits.get("cpu_seconds"):
-            self._stopped = "cpu"
-        by_kernel = code == -signal.SIGKILL and kernel.out_of_memory_kills() > self._oom_kills
-        ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
-        return {**ended, "stopped": self._stopped, "oom_kill": by_kernel and self._stopped is None}
-
-
-def _too_late() -> dict[str, Any]:
-    return {"lost": "Its lease had expired before the program could be started."}

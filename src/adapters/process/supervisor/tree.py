@@ -11,6 +11,7 @@ Identity = tuple[int, int]
 """A pid and its start time: a pid alone may have passed to another process meanwhile."""
 
 DEAD = (b"Z", b"X")
+MOST_NAMES = 20
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -67,6 +68,19 @@ def below(root: int, processes: dict[int, Entry]) -> list[Identity]:
             if state not in DEAD:
                 found.append((pid, started))
     return found
+
+
+def names(processes: list[Identity]) -> list[str]:
+    """`4711 redis-server`, as far as they can be read; of many the first."""
+    return [f"{pid} {_name(pid)}".strip() for pid, _ in processes[:MOST_NAMES]]
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", "rb") as file:
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def send(process: Identity, *numbers: int) -> bool:

@@ -1,0 +1,26 @@
+"""How a main process ended: the part of domain.attempt.Exit that its wait status tells."""
+
+import os
+import signal
+from typing import Any, Final
+
+from adapters.process.supervisor import kernel, program, start_errors
+from adapters.process.supervisor.launch import Launch
+
+TOO_LATE: Final = {"lost": "Its lease had expired before the program could be started."}
+
+
+def of(launch: Launch, status: int | None, told: int, stopped: str | None, oom_kills: int) -> dict[str, Any]:
+    """`status` is None where it could not be killed; `told` the error pipe of its start; `stopped` the
+    domain.attempt.Stop; `oom_kills` how many the kernel had killed for memory before it started.
+    """
+    if status is None:
+        return {"lost": "Its main process could not be killed.", "stopped": stopped}
+    if (failed := program.failure(told)) is not None:
+        return {"start_error": start_errors.sentence(launch.argv[0], *failed)}
+    code = os.waitstatus_to_exitcode(status)
+    if stopped is None and code == -signal.SIGXCPU and launch.limits.get("cpu_seconds"):
+        stopped = "cpu"
+    by_kernel = code == -signal.SIGKILL and kernel.out_of_memory_kills() > oom_kills
+    ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
+    return {**ended, "stopped": stopped, "oom_kill": by_kernel and stopped is None}
