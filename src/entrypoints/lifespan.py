@@ -169,7 +169,8 @@ async def _check_durability(url: str) -> None:
 
 async def _check_schema(url: str, *, bring_up_to_date: bool) -> None:
     if bring_up_to_date:
-        await migrate(url)
+        if applied := await migrate(url):
+            log.info("schema_migrated", migrations=applied)
     elif missing := await pending_migrations(url):
         raise Unavailable(f"The database's schema is {len(missing)} migrations behind: run `etl migrate`.")
 

@@ -42,6 +42,7 @@ def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> 
         pool_timeout=seconds,
         pool_use_lifo=True,
         skip_autocommit_rollback=True,
+        hide_parameters=True,  # an error's text reaches the logs, and a job's environment is among them
     )
     ping = engine.sync_engine.dialect.do_ping
 

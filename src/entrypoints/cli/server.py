@@ -37,7 +37,7 @@ def _run(settings: Settings, *, api: bool, worker: bool, database: bool) -> None
     # The server costs a second to import: only those who start it pay.
     from entrypoints import lifespan, telemetry  # noqa: PLC0415 - as above
 
-    telemetry.configure(settings.telemetry.log_format)
+    telemetry.configure(settings.telemetry.log_format, settings.telemetry.log_level)
     asyncio.run(lifespan.serve(settings, api=api, worker=worker, database=database, say=_say))
 
 

@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 EMBEDDED: Final = "postgres"
+EMBEDDED_EVENTS: Final = {"postgres.died": "postgres_died"}
+"""What the embedded database tells, by the names of docs/observability.md."""
 
 
 def containment() -> str:
@@ -61,7 +63,7 @@ async def restore(url: str, path: Path) -> Manifest:
 
 
 def _told_of_database(event: str, **facts: object) -> None:
-    structlog.get_logger().warning(event.replace(".", "_"), **facts)
+    structlog.get_logger().warning(EMBEDDED_EVENTS[event], **facts)
 
 
 def run_directory(settings: Settings) -> Path:

@@ -105,7 +105,7 @@ class Front:
         if exchange.context.is_sampled and operation not in _WATCHED:
             self.tracer.record(_span(scope, exchange, operation, timedelta(seconds=seconds)))
         _log.info(
-            "http.answered",
+            "request_answered",
             **dict(_facts(scope)),
             client=self.limits.addresses.client(scope),
             operation=operation,
@@ -149,7 +149,7 @@ class Front:
 def _expected(error: Exception) -> EtlError:
     if isinstance(error, EtlError):
         return error
-    _log.error("http.failed", exc_info=error)
+    _log.error("request_failed", exc_info=error)
     return InternalError("Something went wrong here, and was logged.")
 
 

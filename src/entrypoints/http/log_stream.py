@@ -47,7 +47,7 @@ async def server_sent_events(request: HttpRequest, events: AsyncIterator[LogEven
             yield _written(event)
     except EtlError as error:
         # The status has been sent: the stream ends, and the reader resumes with its last id.
-        _log.warning("http.stream_ended", code=error.code, detail=error.detail)
+        _log.warning("stream_ended", code=error.code, detail=error.detail)
     finally:
         closing.cancel()
         coming.cancel()

@@ -138,7 +138,7 @@ def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         headers = {k: v for k, v in (error.headers or {}).items() if k.lower() == "allow"}
         error = _of_the_router(error)
     if not isinstance(error, EtlError):
-        _log.error("http.failed", exc_info=error, path=request.scope["path"])
+        _log.error("request_failed", exc_info=error, path=request.scope["path"])
         error = InternalError("Something went wrong here, and was logged.")
     problem = problem_of(error, request.scope)
     if isinstance(error, RangeNotSatisfiable):

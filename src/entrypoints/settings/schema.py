@@ -158,6 +158,9 @@ class Telemetry(Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["console", "json"], Meta(description="console on a terminal, else json")
     ] = field(default_factory=_log_format)
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="lines from this weight on")
+    ] = "info"
 
 
 class Settings(Struct, frozen=True, kw_only=True):

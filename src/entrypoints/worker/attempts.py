@@ -1,7 +1,7 @@
 """The tasks of a worker, one an attempt; none of them fails unseen."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 import structlog
 
@@ -10,6 +10,7 @@ from application.ports.job_queue import Claim
 from application.ports.process_runner import RunningProcess
 from application.run_attempt import LateAttempt, RunAttempt
 from domain.job import Job
+from domain.trace import TraceContext
 
 log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ class AttemptTasks:
 
     async def _told(self, job: Job, attempt: Coroutine[None, None, Job | None]) -> None:
         """The lines of one attempt in the worker's log."""
-        about = log.bind(job_id=str(job.id), attempt=job.attempt, fence=job.fence)
+        about = log.bind(job_id=str(job.id), attempt=job.attempt, fence=job.fence, **_trace_of(job))
         about.info("attempt_claimed", queue=job.spec.queue)
         try:
             after = await attempt
@@ -75,6 +76,11 @@ class AttemptTasks:
             about.warning("attempt_not_ours")
         else:
             about.info("attempt_ended", outcome=after.outcome, state=after.state)
+
+
+def _trace_of(job: Job) -> Mapping[str, str]:
+    context = TraceContext.parse(job.spec.traceparent)
+    return {} if context is None else {"trace_id": context.trace_id}
 
 
 async def _discard(process: RunningProcess) -> None:

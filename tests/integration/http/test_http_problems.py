@@ -264,7 +264,7 @@ async def test_a_fault_of_ours_is_500_says_nothing_and_is_logged(api: Api, error
     body = problem(answer, 500, "internal-error")
     assert not re.search(r"SELECT|/etc|Traceback|File|\.py", answer.text)
     assert body["trace_id"] == answer.headers["x-request-id"]
-    assert [line["event"] for line in logs] == ["http.failed", "http.answered"]
+    assert [line["event"] for line in logs] == ["request_failed", "request_answered"]
     assert logs[0]["exc_info"] is error
 
 
@@ -309,7 +309,7 @@ async def test_a_request_id_is_taken_if_well_formed_and_stands_in_the_log(admin:
             made = (await admin.get(JOBS, headers={"X-Request-Id": wrong})).headers["x-request-id"]
             assert re.fullmatch(r"[0-9a-f]{32}", made)
     assert {(line["event"], line["status"], line["principal"]) for line in logs} == {
-        ("http.answered", 200, "alice")
+        ("request_answered", 200, "alice")
     }
     assert logs[0]["path"] == JOBS
 
