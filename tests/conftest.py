@@ -49,6 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("ETL_TEST_REAL_PROGRAMS"),
         help="where PySpark and dbt are installed (CONTRIBUTING.md); also ETL_TEST_REAL_PROGRAMS",
     )
+    parser.addoption(
+        "--api-examples",
+        type=int,
+        default=3,
+        help="requests that schemathesis makes up for each operation and phase; 100 is the large run",
+    )
 
 
 @pytest.fixture(scope="session")

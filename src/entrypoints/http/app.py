@@ -19,6 +19,7 @@ from entrypoints.http import docs, health, jobs, keys, logs, metrics, problem_pa
 from entrypoints.http.auth import guard_of
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.front import Front
+from entrypoints.http.methods import Methods
 from entrypoints.http.problems import answer_error
 from entrypoints.http.use_cases import UseCases
 
@@ -29,12 +30,12 @@ __all__ = ["HttpConfig", "UseCases", "create_app"]
 
 def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """Opens nothing: whoever composes the process opens what the use cases need, before."""
-    return Front(routes_of(use_cases, config), config, meters, tracer, use_cases.limits)
+    return Front(Methods(routes_of(use_cases, config)), config, meters, tracer, use_cases.limits)
 
 
 def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """What a process without the API tells of itself: health and figures."""
-    return Front(_litestar(use_cases, config, _watched(config)), config, meters, tracer, use_cases.limits)
+    return Front(Methods(_litestar(use_cases, config, _watched(config))), config, meters, tracer, use_cases.limits)
 
 
 def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:

@@ -87,21 +87,21 @@ async def read_docs() -> Response[str]:
 
 @operation(
     "GET",
-    "/api/docs/{name:str}",
+    "/api/docs/{asset:str}",
     id="readDocsAsset",
     tag="docs",
     summary="A part of the docs' page",
     scopes=(),
-    answers=(Answer(200, "The file.", media="*/*"),),
+    answers=(Answer(200, "The file.", media="text/css", also={"text/javascript": None, "image/png": None}),),
     errors=(RouteNotFound,),
 )
-async def read_docs_asset(name: FromPath[str]) -> Response[bytes]:
+async def read_docs_asset(asset: FromPath[str]) -> Response[bytes]:
     """From the installed package."""
-    if name == "start.js":
+    if asset == "start.js":
         return Response(START.encode(), media_type="text/javascript", headers=CACHED)
-    if name not in ASSETS:
+    if asset not in ASSETS:
         raise RouteNotFound("There is no such file.")
-    return Response(_asset(name), media_type=ASSETS[name], headers=CACHED)
+    return Response(_asset(asset), media_type=ASSETS[asset], headers=CACHED)
 
 
 @cache

@@ -4,6 +4,7 @@ from typing import Final
 
 from litestar import Response
 
+from entrypoints.http.header import Header
 from entrypoints.http.operation import Answer, Cases, answer, operation
 from entrypoints.http.views import HealthView
 
@@ -31,7 +32,9 @@ async def live() -> Response[bytes]:
     scopes=(),
     answers=(
         Answer(200, "It can.", HealthView),
-        Answer(503, "It cannot; `checks` says why.", HealthView, headers={"Retry-After": "Seconds."}),
+        Answer(
+            503, "It cannot; `checks` says why.", HealthView, headers={"Retry-After": Header("Seconds.", "5")}
+        ),
     ),
 )
 async def ready(use_cases: Cases) -> Response[bytes]:

@@ -14,20 +14,34 @@ class JobQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     """Which jobs to list."""
 
     state: Annotated[
-        tuple[JobState, ...], Meta(max_length=5, description="Any of these states. May be repeated.")
+        tuple[JobState, ...],
+        Meta(
+            max_length=5,
+            description="Any of these states. May be repeated.",
+            examples=[["queued", "running"]],
+        ),
     ] = ()
-    queue: Annotated[QueueName | None, Meta(description="Of this queue.")] = None
+    queue: Annotated[QueueName | None, Meta(description="Of this queue.", examples=["default"])] = None
     script: Annotated[
-        Annotated[str, Meta(pattern=r"^[^\x00]{1,1024}\Z")] | None, Meta(description="Of this script.")
+        Annotated[str, Meta(pattern=r"^[^\x00]{1,1024}\Z")] | None,
+        Meta(description="Of this script.", examples=["load_orders.py"]),
     ] = None
     label: Annotated[
         tuple[
             Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}:[^\x00-\x1f\x7f]{0,256}\Z")], ...
         ],
-        Meta(max_length=32, description="With this label, as `name:value`. May be repeated: all must match."),
+        Meta(
+            max_length=32,
+            description="With this label, as `name:value`. May be repeated: all must match.",
+            examples=[["team:finance"]],
+        ),
     ] = ()
-    submitted_after: Annotated[Instant | None, Meta(description="Submitted later than this.")] = None
-    submitted_before: Annotated[Instant | None, Meta(description="Submitted earlier than this.")] = None
+    submitted_after: Annotated[
+        Instant | None, Meta(description="Submitted later than this.", examples=["2026-11-01T00:00:00Z"])
+    ] = None
+    submitted_before: Annotated[
+        Instant | None, Meta(description="Submitted earlier than this.", examples=["2036-12-01T00:00:00Z"])
+    ] = None
     id_prefix: Annotated[
         Annotated[str, Meta(pattern=r"^[0-9a-f-]{1,36}\Z")] | None,
         Meta(description="Whose id begins so. Goes with `limit` alone.", examples=["019a8e3c"]),

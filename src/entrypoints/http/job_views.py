@@ -4,14 +4,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from domain.attempt import Attempt, Outcome, Reason, Usage
+from domain.attempt import Outcome, Reason, Usage
 from domain.command import mask_secrets
-from domain.event import Event, EventKind
 from domain.job import Job, JobState
 from domain.policy import ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import Resources
 from entrypoints.http.schemas import ParameterValue
-from entrypoints.http.view_types import Cursor, Id, When
+from entrypoints.http.view_types import Cursor, Id, Uuid, When
 
 
 class RetryView(Struct, kw_only=True):
@@ -22,8 +21,12 @@ class RetryView(Struct, kw_only=True):
     factor: Annotated[float, Meta(description="Each wait is this many times the one before.", examples=[2])]
     max_delay_seconds: Annotated[float, Meta(description="No wait is longer.", examples=[3600])]
     jitter: Annotated[float, Meta(description="Each wait is spread by this share.", examples=[0.1])]
-    on: Annotated[list[Outcome], Meta(description="The outcomes that are tried again.")]
-    exit_codes: Annotated[list[int], Meta(description="If any: only after these exit codes.")]
+    on: Annotated[
+        list[Outcome], Meta(description="The outcomes that are tried again.", examples=[["failed", "lost"]])
+    ]
+    exit_codes: Annotated[
+        list[int], Meta(description="If any: only after these exit codes.", examples=[[75]])
+    ]
 
 
 class ConcurrencyView(Struct, kw_only=True):
@@ -49,7 +52,9 @@ class ReasonView(Struct, kw_only=True):
     message: Annotated[str, Meta(description="One sentence.", examples=["Exited with status 3."])]
     exit_code: Annotated[int | None, Meta(description="The program's own status.", examples=[3])]
     signal: Annotated[str | None, Meta(description="The signal that killed it.", examples=["SIGKILL"])]
-    last_lines: Annotated[list[str], Meta(description="The end of the log of a failure.")]
+    last_lines: Annotated[
+        list[str], Meta(description="The end of the log of a failure.", examples=[["Traceback …"]])
+    ]
 
 
 class UsageView(Struct, kw_only=True):
@@ -64,11 +69,17 @@ class JobView(Struct, kw_only=True):
     """A job: its request as accepted, and where it stands."""
 
     id: Id
-    state: Annotated[JobState, Meta(description="Where it is; the last three states are final.")]
+    state: Annotated[
+        JobState, Meta(description="Where it is; the last three states are final.", examples=["running"])
+    ]
     script: Annotated[str | None, Meta(description="As requested.", examples=["load_orders.py"])]
-    command: Annotated[list[str] | None, Meta(description="As requested.")]
-    args: Annotated[list[str], Meta(description="As requested.")]
-    parameters: Annotated[dict[str, ParameterValue], Meta(description="As requested.")]
+    command: Annotated[
+        list[str] | None, Meta(description="As requested.", examples=[None, ["pg_dump", "-V"]])
+    ]
+    args: Annotated[list[str], Meta(description="As requested.", examples=[["--verbose"]])]
+    parameters: Annotated[
+        dict[str, ParameterValue], Meta(description="As requested.", examples=[{"period": "2026-01"}])
+    ]
     environment: Annotated[
         dict[str, str],
         Meta(description="As requested; secrets are masked.", examples=[{"DB_PASSWORD": "***"}]),
@@ -93,10 +104,15 @@ class JobView(Struct, kw_only=True):
     cancel_requested_at: Annotated[When, Meta(description="When somebody asked to stop it.")]
     attempt: Annotated[int, Meta(description="Number of tries so far.", examples=[1])]
     worker: Annotated[str | None, Meta(description="Host and process of the last.", examples=["etl-1:42"])]
-    outcome: Annotated[Outcome | None, Meta(description="How the latest ended attempt ended.")]
+    outcome: Annotated[
+        Outcome | None, Meta(description="How the latest ended attempt ended.", examples=["failed"])
+    ]
     reason: Annotated[ReasonView | None, Meta(description="Why it ended so.")]
     usage: Annotated[UsageView | None, Meta(description="What the latest ended attempt took.")]
-    retry_of: Annotated[str | None, Meta(description="The job that this one repeats.")]
+    retry_of: Annotated[
+        Uuid | None,
+        Meta(description="The job that this one repeats.", examples=["019a8e3c-5b7e-7c31-9a55-0b6f2f3f9d11"]),
+    ]
     waiting_for: Annotated[
         str | None,
         Meta(
@@ -117,67 +133,6 @@ class BatchView(Struct, kw_only=True):
     """The jobs of a batch, in the order of the request."""
 
     jobs: Annotated[list[JobView], Meta(description="The jobs.")]
-
-
-class AttemptView(Struct, kw_only=True):
-    """One try of a job."""
-
-    job_id: Id
-    number: Annotated[int, Meta(description="Counts from 1.", examples=[1])]
-    fence: Annotated[int, Meta(description="Grows with each claim of the job.", examples=[1])]
-    worker: Annotated[str, Meta(description="Host and process.", examples=["etl-1:42"])]
-    claimed_at: Annotated[When, Meta(description="When a worker took it.")]
-    started_at: Annotated[When, Meta(description="When the program was started.")]
-    finished_at: Annotated[When, Meta(description="When it had ended.")]
-    outcome: Annotated[Outcome | None, Meta(description="How it ended.")]
-    reason: Annotated[ReasonView | None, Meta(description="Why it ended so.")]
-    usage: Annotated[UsageView | None, Meta(description="What it took.")]
-    log_bytes: Annotated[int | None, Meta(description="Written to the log.", examples=[1048576])]
-    log_lost_bytes: Annotated[int | None, Meta(description="Not kept: cut, or no disk.", examples=[0])]
-    processes_left: Annotated[int | None, Meta(description="Alive after its end.", examples=[0])]
-    left_behind: Annotated[int | None, Meta(description="Outlived the main one.", examples=[0])]
-    kept: Annotated[
-        list[str], Meta(description="Those that were not stopped.", examples=[["4711 redis-server"]])
-    ]
-    containment: Annotated[
-        str | None,
-        Meta(
-            description="What held the tree: `cgroup_v2`, `cgroup_v1`, `subreaper` or `best_effort`.",
-            examples=["subreaper"],
-        ),
-    ]
-    limits: Annotated[
-        dict[str, str] | None,
-        Meta(
-            description="How each limit that the job has was enforced: `polled`, `rlimit`, `polled+rlimit`"
-            " or `none`.",
-            examples=[{"memory_bytes": "polled"}],
-        ),
-    ]
-
-
-class AttemptPage(Struct, kw_only=True):
-    """Attempts, newest first."""
-
-    items: Annotated[list[AttemptView], Meta(description="The attempts.")]
-    next_cursor: Cursor
-
-
-class EventView(Struct, kw_only=True):
-    """One change of a job."""
-
-    at: Annotated[When, Meta(description="When.")]
-    kind: Annotated[EventKind, Meta(description="What happened.")]
-    actor: Annotated[str, Meta(description="Who did it.", examples=["worker etl-1:42"])]
-    attempt: Annotated[int, Meta(description="Tries so far.", examples=[1])]
-    detail: Annotated[str | None, Meta(description="A sentence.", examples=["Exited with status 3."])]
-
-
-class EventPage(Struct, kw_only=True):
-    """Events, newest first."""
-
-    items: Annotated[list[EventView], Meta(description="The events.")]
-    next_cursor: Cursor
 
 
 def job_view(job: Job, waiting_for: str | None = None) -> JobView:
@@ -209,8 +164,8 @@ def job_view(job: Job, waiting_for: str | None = None) -> JobView:
         attempt=job.attempt,
         worker=job.worker,
         outcome=job.outcome,
-        reason=_reason_view(job.reason),
-        usage=_usage_view(job.usage),
+        reason=reason_view(job.reason),
+        usage=usage_view(job.usage),
         retry_of=None if job.retry_of is None else str(job.retry_of),
         waiting_for=waiting_for,
     )
@@ -241,7 +196,7 @@ def _resources_view(limits: Resources) -> ResourcesView:
     )
 
 
-def _reason_view(reason: Reason | None) -> ReasonView | None:
+def reason_view(reason: Reason | None) -> ReasonView | None:
     if reason is None:
         return None
     return ReasonView(
@@ -253,41 +208,11 @@ def _reason_view(reason: Reason | None) -> ReasonView | None:
     )
 
 
-def _usage_view(usage: Usage | None) -> UsageView | None:
+def usage_view(usage: Usage | None) -> UsageView | None:
     if usage is None:
         return None
     return UsageView(
         wall_seconds=usage.wall_seconds,
         cpu_seconds=usage.cpu_seconds,
         max_rss_bytes=usage.max_rss_bytes,
-    )
-
-
-def attempt_view(attempt: Attempt) -> AttemptView:
-    ending = attempt.ending
-    facts = ending.exit if ending else None
-    return AttemptView(
-        job_id=str(attempt.job_id),
-        number=attempt.number,
-        fence=attempt.fence,
-        worker=attempt.worker,
-        claimed_at=attempt.claimed_at,
-        started_at=attempt.started_at,
-        finished_at=attempt.finished_at,
-        outcome=ending.outcome if ending else None,
-        reason=_reason_view(ending.reason if ending else None),
-        usage=_usage_view(facts.usage if facts else None),
-        log_bytes=facts.log_bytes if facts else None,
-        log_lost_bytes=facts.log_lost_bytes if facts else None,
-        processes_left=facts.processes_left if facts else None,
-        left_behind=facts.left_behind if facts else None,
-        kept=list(facts.kept) if facts else [],
-        containment=facts.containment if facts else None,
-        limits=dict(facts.limits) if facts else None,
-    )
-
-
-def event_view(event: Event) -> EventView:
-    return EventView(
-        at=event.at, kind=event.kind, actor=event.actor, attempt=event.attempt, detail=event.detail
     )

@@ -21,31 +21,25 @@ from domain.errors import (
     UnknownScript,
 )
 from domain.job import Job, JobState
+from entrypoints.http.attempt_views import AttemptPage, EventPage, attempt_view, event_view
 from entrypoints.http.closing import before_closing
 from entrypoints.http.conditional import etag_of, has_already
+from entrypoints.http.header import Header
 from entrypoints.http.idempotency import HEADER, idempotency_of
 from entrypoints.http.ids import job_id_of, uuid_of
 from entrypoints.http.job_query import JobQuery, JobWait, filter_of
-from entrypoints.http.job_views import (
-    AttemptPage,
-    BatchView,
-    EventPage,
-    JobPage,
-    JobView,
-    attempt_view,
-    event_view,
-    job_view,
-)
+from entrypoints.http.job_views import BatchView, JobPage, JobView, job_view
 from entrypoints.http.operation import JSON, Answer, By, Cases, HttpRequest, answer, operation
 from entrypoints.http.paging import PageQuery, cursor_of, key_of, page_of, unknown_cursor
 from entrypoints.http.reading import body_of, query_of
-from entrypoints.http.refusals import WrongParameter
-from entrypoints.http.schemas import BatchRequest, JobRequest, spec_of
+from entrypoints.http.refusals import ParametersDisagree
+from entrypoints.http.schemas import BatchRequest, JobRequest, Retry, spec_of
 
 SUBMIT: Final = (Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND)
 """Either opens the door; the use case asks for the one that the job needs."""
 
 READ: Final = (Scope.JOBS_READ,)
+ETAG: Final = '"5f2b8c1d9e3a4f607182930415263748"'
 SUBMIT_ERRORS: Final = (
     InvalidJob,
     UnknownScript,
@@ -54,10 +48,23 @@ SUBMIT_ERRORS: Final = (
     DatabaseUnavailable,
 )
 KEY_HEADER: Final = {
-    HEADER: "The same key with the same body answers with the same jobs; with another body 422."
+    HEADER: Header(
+        "The same key with the same body answers with the same jobs; with another body 422.",
+        "weather-2012-01",
+        pattern="^[!-~]{1,255}$",
+    )
 }
-REPLAYED: Final = {"Idempotency-Replayed": "`true` if an earlier request with this key made them."}
-LOCATION: Final = {"Location": "The job."}
+SCRIPT: Final = JobRequest(
+    script="load_orders.py",
+    parameters={"period": "2026-01"},
+    retry=Retry(max_attempts=3),
+    labels={"team": "finance"},
+)
+COMMAND: Final = JobRequest(command=["pg_dump", "-V"], timeout_seconds=60.0)
+REPLAYED: Final = {
+    "Idempotency-Replayed": Header("`true` if an earlier request with this key made them.", "true")
+}
+LOCATION: Final = {"Location": Header("The job.", "/api/v1/jobs/019a8e3c-5b7e-7c31-9a55-0b6f2f3f9d11")}
 
 
 @operation(
@@ -68,6 +75,7 @@ LOCATION: Final = {"Location": "The job."}
     summary="Submit a job",
     scopes=SUBMIT,
     body=JobRequest,
+    examples={"a script": SCRIPT, "a command": COMMAND},
     headers=KEY_HEADER,
     answers=(Answer(201, "Accepted, and durable.", JobView, headers=LOCATION | REPLAYED),),
     errors=SUBMIT_ERRORS,
@@ -88,6 +96,7 @@ async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response
     summary="Submit many jobs, all or none",
     scopes=SUBMIT,
     body=BatchRequest,
+    examples={"two jobs": BatchRequest(jobs=[SCRIPT, COMMAND])},
     headers=KEY_HEADER,
     answers=(Answer(201, "All are accepted, and durable.", BatchView, headers=REPLAYED),),
     errors=SUBMIT_ERRORS,
@@ -122,7 +131,7 @@ def _created(job: Job, headers: dict[str, str]) -> Response[bytes]:
     scopes=READ,
     query=JobQuery,
     answers=(Answer(200, "A page of jobs.", JobPage),),
-    errors=(InvalidCursor, DatabaseUnavailable),
+    errors=(InvalidCursor, ParametersDisagree, DatabaseUnavailable),
 )
 async def list_jobs(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """Newest first."""
@@ -139,7 +148,8 @@ async def list_jobs(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
 
 async def _found(use_cases: Cases, query: JobQuery, prefix: str) -> Response[bytes]:
     if query != JobQuery(id_prefix=prefix, limit=query.limit):
-        raise WrongParameter("`id_prefix` goes with `limit` alone.", [Place("id_prefix", "is not alone")])
+        alone = Place("id_prefix", "goes with `limit` alone; leave the others out")
+        raise ParametersDisagree("`id_prefix` goes with `limit` alone.", [alone])
     items = []
     for job_id in await use_cases.find_jobs(prefix, query.limit):
         try:
@@ -157,10 +167,10 @@ async def _found(use_cases: Cases, query: JobQuery, prefix: str) -> Response[byt
     summary="Read a job",
     scopes=READ,
     query=JobWait,
-    headers={"If-None-Match": "The `ETag` of what you have: 304 if it is still that."},
+    headers={"If-None-Match": Header("The `ETag` of what you have: 304 if it is still that.", ETAG)},
     answers=(
-        Answer(200, "The job.", JobView, headers={"ETag": "Changes with the answer."}),
-        Answer(304, "It is what you have.", media=None, headers={"ETag": "As sent."}),
+        Answer(200, "The job.", JobView, headers={"ETag": Header("Changes with the answer.", ETAG)}),
+        Answer(304, "It is what you have.", media=None, headers={"ETag": Header("As sent.", ETAG)}),
     ),
     errors=(JobNotFound, DatabaseUnavailable),
 )

@@ -25,6 +25,7 @@ WRITE: Final = (Scope.KEYS_WRITE,)
     summary="Issue an API key",
     scopes=WRITE,
     body=KeyRequest,
+    examples={"to submit and watch": KeyRequest(name="nightly", scopes=[Scope.JOBS_READ, Scope.JOBS_SUBMIT])},
     answers=(Answer(201, "The key, with its secret.", IssuedKeyView),),
     errors=(Forbidden, Invalid, DatabaseUnavailable),
 )

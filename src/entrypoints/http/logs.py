@@ -27,11 +27,12 @@ from domain.log import Stream
 from domain.shown_log import ShownLog
 from entrypoints.http.accept import preferred
 from entrypoints.http.conditional import has_already, is_of_no_version, range_of
+from entrypoints.http.header import Header
 from entrypoints.http.ids import job_id_of
 from entrypoints.http.log_stream import server_sent_events
 from entrypoints.http.operation import Answer, Cases, HttpRequest, operation
 from entrypoints.http.reading import query_of
-from entrypoints.http.refusals import NotAcceptable, RangeNotSatisfiable, WrongParameter
+from entrypoints.http.refusals import NotAcceptable, ParametersDisagree, RangeNotSatisfiable
 from entrypoints.http.views import LineView, line_view
 
 TEXT: Final = "text/plain"
@@ -39,6 +40,7 @@ LINES: Final = "application/x-ndjson"
 EVENTS: Final = "text/event-stream"
 MAX_LINES: Final = 10_000
 READ: Final = (Scope.LOGS_READ,)
+ETAG: Final = '"1-all-0-4096"'
 
 CursorText = Annotated[str, Meta(max_length=128)]
 StreamName = Literal["stdout", "stderr"]
@@ -48,26 +50,29 @@ class LogQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     """Which part of a log."""
 
     attempt: Annotated[
-        Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="Its number; default: the latest.")
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="Its number; default: the latest.", examples=[1]),
     ] = None
-    stream: Annotated[StreamName | None, Meta(description="Of one stream only.")] = None
+    stream: Annotated[StreamName | None, Meta(description="Of one stream only.", examples=["stderr"])] = None
     tail: Annotated[
         Annotated[int, Meta(ge=0, le=1_000_000)] | None,
-        Meta(description="The last lines; not with `after` or `contains`."),
+        Meta(description="The last lines; not with `after` or `contains`.", examples=[20]),
     ] = None
     after: Annotated[
-        CursorText | None, Meta(description="The lines behind this `cursor` (application/x-ndjson only).")
+        CursorText | None,
+        Meta(description="The lines behind this `cursor` (application/x-ndjson only).", examples=["1.4096"]),
     ] = None
     contains: Annotated[
-        Annotated[str, Meta(min_length=1, max_length=1000)] | None,
+        Annotated[str, Meta(pattern=r"^[^\n]{1,1000}\Z")] | None,
         Meta(
             description="Only lines with this text (application/x-ndjson only). A page of a large log may"
-            " hold few or none: go on by `X-Next-Cursor` as long as there is a `Link` to the next."
+            " hold few or none: go on by `X-Next-Cursor` as long as there is a `Link` to the next.",
+            examples=["ERROR"],
         ),
     ] = None
     limit: Annotated[
         Annotated[int, Meta(ge=1, le=MAX_LINES)] | None,
-        Meta(description="At most so many lines (application/x-ndjson only; default 1000)."),
+        Meta(description="At most so many lines (application/x-ndjson only; default 1000).", examples=[100]),
     ] = None
 
 
@@ -75,9 +80,10 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     """Where a live log begins."""
 
     after: Annotated[
-        CursorText | None, Meta(description="Behind this `cursor`; `Last-Event-ID` goes before it.")
+        CursorText | None,
+        Meta(description="Behind this `cursor`; `Last-Event-ID` goes before it.", examples=["1.4096"]),
     ] = None
-    stream: Annotated[StreamName | None, Meta(description="Of one stream only.")] = None
+    stream: Annotated[StreamName | None, Meta(description="Of one stream only.", examples=["stderr"])] = None
 
 
 @operation(
@@ -89,11 +95,16 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     scopes=READ,
     query=LogQuery,
     headers={
-        "Accept": "`text/plain` for the bytes as written, `application/x-ndjson` for a line each.",
-        "Range": "One range, in `bytes` of the answer, or in `written`: bytes as the program wrote them,"
-        " which stay the same when bytes are cut (`logs.max_size`).",
-        "If-Range": "The `ETag` that the range is meant for.",
-        "If-None-Match": "The `ETag` of what you have: 304 if it is still that.",
+        "Accept": Header(
+            "`text/plain` for the bytes as written, `application/x-ndjson` for a line each.", LINES
+        ),
+        "Range": Header(
+            "One range, in `bytes` of the answer, or in `written`: bytes as the program wrote them,"
+            " which stay the same when bytes are cut (`logs.max_size`).",
+            "bytes=0-1023",
+        ),
+        "If-Range": Header("The `ETag` that the range is meant for.", ETAG),
+        "If-None-Match": Header("The `ETag` of what you have: 304 if it is still that.", ETAG),
     },
     answers=(
         Answer(
@@ -101,14 +112,21 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
             "The log so far.",
             media=TEXT,
             headers={
-                "ETag": "Changes when it grows.",
-                "Accept-Ranges": "`bytes, written`",
-                "X-Next-Cursor": "Of lines: the point to go on from.",
-                "Link": "Of lines: the next page, if there is more now.",
+                "ETag": Header("Changes when it grows.", ETAG),
+                "Accept-Ranges": Header("The units of a range.", "bytes, written"),
+                "X-Next-Cursor": Header("Of lines: the point to go on from.", "1.4096"),
+                "Link": Header(
+                    "Of lines: the next page, if there is more now.", '<log?after=1.4096>; rel="next"'
+                ),
             },
             also={LINES: LineView},
         ),
-        Answer(206, "The range.", media=TEXT, headers={"Content-Range": "Which bytes these are."}),
+        Answer(
+            206,
+            "The range.",
+            media=TEXT,
+            headers={"Content-Range": Header("Which bytes these are.", "bytes 0-1023/4096")},
+        ),
         Answer(304, "It is what you have.", media=None),
     ),
     errors=(
@@ -118,6 +136,7 @@ class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
         LogElsewhere,
         InvalidCursor,
         RangeNotSatisfiable,
+        ParametersDisagree,
         NotAcceptable,
         DatabaseUnavailable,
     ),
@@ -145,10 +164,8 @@ def _refuse_foreign(query: LogQuery, form: str) -> None:
             {} if query.tail is None else dict.fromkeys(("after", "contains"), "does not go with `tail`")
         )
     places = [Place(name, why) for name, why in foreign.items() if getattr(query, name) is not None]
-    if "\n" in (query.contains or ""):
-        places.append(Place("contains", "no line holds a newline"))
     if places:
-        raise WrongParameter("The query does not fit.", places)
+        raise ParametersDisagree("The parameters do not go together; `errors` names each.", places)
 
 
 async def _lines(use_cases: Cases, log: FoundLog, query: LogQuery, stream: Stream | None) -> Response[Any]:
@@ -241,7 +258,11 @@ def _part_of(
     summary="Follow a log live",
     scopes=READ,
     query=StreamQuery,
-    headers={"Last-Event-ID": "The id of the last event that you have: nothing is missed or doubled."},
+    headers={
+        "Last-Event-ID": Header(
+            "The id of the last event that you have: nothing is missed or doubled.", "1.4096"
+        )
+    },
     answers=(
         Answer(
             200,

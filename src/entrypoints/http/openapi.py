@@ -1,6 +1,6 @@
 """The OpenAPI 3.1 document, from the declarations that the routes are made of."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Final
@@ -8,10 +8,15 @@ from typing import Any, Final
 import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
+from msgspec import Struct
 
 from domain.access import Scope
 from domain.errors import EtlError, MissingScope, RateExceeded, TokenKeysUnavailable, Unauthenticated
+from entrypoints.http.deprecation import headers_told
+from entrypoints.http.examples import problem_example, with_examples
+from entrypoints.http.header import Header
 from entrypoints.http.operation import JSON, Answer, NoQuery, Operation
+from entrypoints.http.parameters import header_of, parameters_of
 from entrypoints.http.problems import PROBLEM_JSON, Problem, status_of, type_of
 from entrypoints.http.reading import with_plain_patterns
 from entrypoints.http.refusals import (
@@ -27,6 +32,7 @@ from entrypoints.http.refusals import (
     UnsupportedMediaType,
     WrongParameter,
 )
+from entrypoints.http.schemas import JobRequest
 
 REFERENCE: Final = "#/components/schemas/{name}"
 BODY_ERRORS: Final = (MalformedJson, SchemaBroken, BodyTooLarge, BodyTooSlow, UnsupportedMediaType)
@@ -39,11 +45,46 @@ KEY_ERRORS: Final = (
     TokenKeysUnavailable,
     FailuresNotCounted,
 )
-LIMITS: Final = {
-    "RateLimit-Policy": "Which limits there are (IETF draft httpapi-ratelimit-headers).",
-    "RateLimit": "How many requests are left (`r`), and in how many seconds all are there again (`t`).",
+SCHEMES: Final[dict[str, dict[str, str]]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`etl_…`) or a JWT."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key or a JWT."},
 }
-SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}]
+TAGS: Final = {
+    "jobs": "Submit, watch, cancel, retry.",
+    "logs": "What the programs wrote: as bytes, as lines, live.",
+    "queues": "Named lines of jobs, with their limits.",
+    "workers": "The processes that run jobs.",
+    "keys": "Who may do what.",
+    "health": "For those who start and stop processes.",
+    "metrics": "For Prometheus.",
+    "problems": "What each error means.",
+    "docs": "This document.",
+}
+LIMITS: Final = {
+    "RateLimit-Policy": Header(
+        "Which limits there are (IETF draft httpapi-ratelimit-headers).", '"principal";q=600;w=60'
+    ),
+    "RateLimit": Header(
+        "How many requests are left (`r`), and in how many seconds all are there again (`t`).",
+        '"principal";r=599;t=1',
+    ),
+}
+EVERY_ANSWER: Final = {
+    **LIMITS,
+    "X-Request-Id": Header("Names this exchange; stands in the logs.", "nightly-42"),
+}
+PROBLEM_HEADERS: Final = {
+    401: {"WWW-Authenticate": Header("How to say who calls.", 'Bearer realm="etl"')},
+    429: {"Retry-After": Header("Seconds.", "5")},
+    503: {"Retry-After": Header("Seconds.", "5")},
+}
+ONE_PROGRAM: Final = {
+    "oneOf": [
+        {"required": ["script"], "properties": {"script": {"type": "string"}, "command": {"type": "null"}}},
+        {"required": ["command"], "properties": {"command": {"type": "array"}, "script": {"type": "null"}}},
+    ]
+}
+"""Exactly one of `script` and `command`: what no member's own type says. The domain holds it (422)."""
 
 Json = dict[str, Any]
 
@@ -58,24 +99,27 @@ def document_of(app: Litestar) -> Json:
         "info": {
             "title": "ETL Orchestrator",
             "version": app.state.version,
-            "description": "Runs a team's scripts: a durable queue, and supervised processes.",
+            "description": "Runs a team's scripts: a durable queue, and supervised processes."
+            " What may change within a version: [/api/versioning](/api/versioning).",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "Where this document was read."}],
+        "tags": [{"name": name, "description": told} for name, told in TAGS.items()],
         "paths": {
             path: {method: _operation(path, made) for _, method, made in entries}
             for path, entries in groupby(found, key=lambda entry: entry[0])
         },
         "components": {
-            "schemas": with_plain_patterns(components),
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "An API key (`etl_…`) or an access token (JWT).",
-                },
-                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
+            "schemas": with_examples(_narrowed(with_plain_patterns(components))),
+            "securitySchemes": SCHEMES,
         },
     }
+
+
+def _narrowed(schemas: Json) -> Json:
+    # In an `allOf`: generators of clients take a bare `oneOf` for a choice between types.
+    name = JobRequest.__name__
+    return {**schemas, name: {**schemas[name], "allOf": [ONE_PROGRAM]}} if name in schemas else schemas
 
 
 def _operations(app: Litestar) -> Iterator[tuple[str, str, Operation]]:
@@ -101,54 +145,36 @@ def _operation(path: str, made: Operation) -> Json:
         "tags": [made.tag],
         "summary": made.summary,
         "description": made.description + _needs(made.scopes),
-        "security": SECURITY if made.scopes else [],
-        "parameters": [*_path_parameters(path), *_query_parameters(made), *_header_parameters(made)],
-        "responses": _responses(made),
+        # Of other schemes than OAuth's the list names roles (OpenAPI 3.1, 4.8.30).
+        "security": [{scheme: [scope]} for scope in made.scopes for scheme in SCHEMES],
+        "parameters": parameters_of(path, made),
+        "responses": _responses(path, made),
     }
     if made.body is not None:
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": _reference(made.body)}}}
+        described["requestBody"] = {"required": True, "content": {JSON: _body(made.body, made.examples)}}
+    if made.deprecation is not None:
+        described["deprecated"] = True
+        described["description"] += f" Deprecated: {made.deprecation.instead}"
     return described
+
+
+def _body(kind: type, shown: Mapping[str, Struct]) -> Json:
+    examples = {
+        name: {"summary": name, "value": msgspec.json.decode(msgspec.json.encode(body))}
+        for name, body in shown.items()
+    }
+    return {"schema": _reference(kind), "examples": examples}
 
 
 def _needs(scopes: tuple[Scope, ...]) -> str:
     return f" Scope: {' or '.join(f'`{scope}`' for scope in scopes)}." if scopes else ""
 
 
-def _path_parameters(path: str) -> Iterator[Json]:
-    for part in path.split("/"):
-        if part.startswith("{"):
-            name = part.strip("{}")
-            schema = {"type": "string", "format": "uuid"} if name.endswith("_id") else {"type": "string"}
-            yield {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _query_parameters(made: Operation) -> Iterator[Json]:
-    schema = msgspec.json.schema(made.query, ref_template="{name}")
-    shapes = schema["$defs"]
-    for name, shape in shapes[made.query.__name__]["properties"].items():
-        plain = _resolved(with_plain_patterns(shape), shapes)
-        described = {"name": name, "in": "query", "schema": plain}
-        yield {**described, "description": plain.pop("description", "")}
-
-
-def _resolved(shape: Any, shapes: Json) -> Any:
-    """Enumerations of parameters stand in place: they are no schemas of their own."""
-    if isinstance(shape, dict):
-        inner = {name: _resolved(value, shapes) for name, value in shape.items() if name != "$ref"}
-        return _resolved(shapes[shape["$ref"]], shapes) | inner if "$ref" in shape else inner
-    return [_resolved(item, shapes) for item in shape] if isinstance(shape, list) else shape
-
-
-def _header_parameters(made: Operation) -> Iterator[Json]:
-    for name, description in made.headers.items():
-        if name != "Accept":  # the document says it by the media types of the answers (OpenAPI 3.1, 4.8.12)
-            yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
-
-
-def _responses(made: Operation) -> Json:
-    responses = {str(answer.status): _answer(answer) for answer in made.answers}
+def _responses(path: str, made: Operation) -> Json:
+    every = EVERY_ANSWER | (headers_told(made.deprecation) if made.deprecation else {})
+    responses = {str(answer.status): _answer(answer, every) for answer in made.answers}
     for status, errors in _by_status(errors_of(made)):
-        problem = _problem(status, errors)
+        problem = _problem(path, status, errors, every)
         if str(status) in responses:  # a 503 of its own, beside that of the database
             responses[str(status)]["content"] |= problem["content"]
         else:
@@ -172,23 +198,33 @@ def _by_status(errors: Iterable[type[EtlError]]) -> Iterator[tuple[int, list[typ
         yield status, list(group)
 
 
-def _answer(answer: Answer) -> Json:
-    described: Json = {"description": answer.description}
-    headers = {**answer.headers, **LIMITS, "X-Request-Id": "Names this exchange; stands in the logs."}
-    described["headers"] = {n: {"description": d, "schema": {"type": "string"}} for n, d in headers.items()}
+def _answer(answer: Answer, every: Mapping[str, Header]) -> Json:
+    described: Json = {"description": answer.description, "headers": _headers({**answer.headers, **every})}
     if answer.media is not None:
         media = {answer.media: answer.content, **answer.also}
-        described["content"] = {name: {"schema": _reference(kind)} for name, kind in media.items()}
+        described["content"] = {name: {"schema": _content(name, kind)} for name, kind in media.items()}
     return described
 
 
-def _problem(status: int, errors: list[type[EtlError]]) -> Json:
+def _problem(path: str, status: int, errors: list[type[EtlError]], every: Mapping[str, Header]) -> Json:
     named = "; ".join(f"[`{error.code}`]({type_of(error)})" for error in errors)
+    examples = {error.code: problem_example(error, path) for error in errors}
     return {
         "description": f"{HTTPStatus(status).phrase}: {named}",
-        "content": {PROBLEM_JSON: {"schema": _reference(Problem)}},
+        "headers": _headers({**PROBLEM_HEADERS.get(status, {}), **every}),
+        "content": {PROBLEM_JSON: {"schema": _reference(Problem), "examples": examples}},
     }
 
 
-def _reference(kind: type | None) -> Json:
-    return {} if kind is None else {"$ref": REFERENCE.format(name=kind.__name__)}
+def _headers(headers: Mapping[str, Header]) -> Json:
+    return {name: header_of(header) for name, header in headers.items()}
+
+
+def _content(media: str, kind: type | None) -> Json:
+    if kind is not None:
+        return _reference(kind)
+    return {"type": "string"} if media.startswith("text/") else {}
+
+
+def _reference(kind: type) -> Json:
+    return {"$ref": REFERENCE.format(name=kind.__name__)}

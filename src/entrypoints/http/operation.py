@@ -14,6 +14,8 @@ from msgspec import Struct
 
 from domain.access import Principal, Scope
 from domain.errors import EtlError
+from entrypoints.http.deprecation import Deprecation
+from entrypoints.http.header import Header
 from entrypoints.http.use_cases import UseCases
 
 JSON: Final = "application/json"
@@ -36,7 +38,7 @@ class Answer:
     description: str
     content: type[Struct] | None = None
     media: str | None = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Header] = field(default_factory=dict)
     also: Mapping[str, type[Struct] | None] = field(default_factory=dict)
     """Other media types that the same status may carry."""
 
@@ -45,7 +47,7 @@ class Answer:
 class Operation:
     """`scopes`: any one of them opens it; empty: open to everybody, which must be said, not forgotten.
 
-    `headers` are those of the request that it heeds, each with its meaning.
+    `headers` are those of the request that it heeds. `examples` are bodies by what they show.
     """
 
     id: str
@@ -56,8 +58,10 @@ class Operation:
     answers: tuple[Answer, ...]
     query: type[Struct] = NoQuery
     body: type[Struct] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    examples: Mapping[str, Struct] = field(default_factory=dict)
+    headers: Mapping[str, Header] = field(default_factory=dict)
     errors: tuple[type[EtlError], ...] = ()
+    deprecation: Deprecation | None = None
 
 
 def operation(
@@ -71,8 +75,10 @@ def operation(
     answers: tuple[Answer, ...],
     query: type[Struct] = NoQuery,
     body: type[Struct] | None = None,
-    headers: Mapping[str, str] | None = None,
+    examples: Mapping[str, Struct] | None = None,
+    headers: Mapping[str, Header] | None = None,
     errors: tuple[type[EtlError], ...] = (),
+    deprecation: Deprecation | None = None,
 ) -> Callable[[Callable[..., Any]], HTTPRouteHandler]:
     """The decorator of a handler. The handler's docstring is the operation's description."""
 
@@ -86,11 +92,14 @@ def operation(
             answers=answers,
             query=query,
             body=body,
+            examples=examples or {},
             headers=headers or {},
             errors=errors,
+            deprecation=deprecation,
         )
         # 200 is what the router believes; every handler answers with its own status.
-        handle = route(path, http_method=[method], status_code=200, opt={"operation": made}, name=id)
+        told = {"operation": made, "deprecation": deprecation}
+        handle = route(path, http_method=[method], status_code=200, opt=told, name=id)
         return handle(handler)
 
     return declared

@@ -14,7 +14,11 @@ MAX_LIMIT: Final = 200
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="Items of a page.", examples=[50])]
 CursorParameter = Annotated[
-    Annotated[str, Meta(max_length=256)] | None, Meta(description="`next_cursor` of the page before.")
+    Annotated[str, Meta(max_length=256)] | None,
+    Meta(
+        description="`next_cursor` of the page before.",
+        examples=["MDE5YThlM2MtNWI3ZS03YzMxLTlhNTUtMGI2ZjJmM2Y5ZDEx"],
+    ),
 ]
 
 

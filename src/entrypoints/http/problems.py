@@ -92,7 +92,7 @@ class Problem(Struct, kw_only=True):
     trace_id: Annotated[
         str, Meta(description="Find it in the logs.", examples=["4bf92f3577b34da6a3ce929d0e0e4736"])
     ]
-    errors: Annotated[list[Fault], Meta(description="The places in the input, if it is to blame.")] = []
+    errors: Annotated[list[Fault], Meta(description="The places in the input, if it is to blame.")]
 
 
 def status_of(error: type[EtlError]) -> int:

@@ -44,6 +44,7 @@ async def list_queues(request: HttpRequest, use_cases: Cases) -> Response[bytes]
     summary="Limit a queue",
     scopes=WRITE,
     body=QueueRequest,
+    examples={"four at once": QueueRequest(slots=4), "no limit": QueueRequest(slots=None)},
     answers=THE_QUEUE,
     errors=(QueueNotFound, Invalid, DatabaseUnavailable),
 )

@@ -1,6 +1,6 @@
 """The ways in which the HTTP edge itself says no, before or around the use cases."""
 
-from domain.errors import EtlError, Forbidden, NotFound, Unauthenticated, Unavailable
+from domain.errors import EtlError, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 
 
 class BadRequest(EtlError):  # noqa: N818 - kinds are named as the caller hears them
@@ -29,6 +29,13 @@ class WrongParameter(BadRequest):
 
     code = "wrong-parameter"
     title = "A parameter is wrong"
+
+
+class ParametersDisagree(Invalid):
+    """Each parameter is well formed, and together they ask for nothing that there is. `errors` names them."""
+
+    code = "parameters-disagree"
+    title = "These parameters do not go together"
 
 
 class TwoCredentials(BadRequest):

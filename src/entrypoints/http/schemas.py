@@ -27,6 +27,9 @@ MAX_BATCH: Final = 1000
 MAX_ARGS: Final = 1000
 MAX_PARAMETERS: Final = 64
 MAX_VARIABLES: Final = 256
+MAX_SLOTS: Final = 10_000
+"""Each slot is a row: a million of them took 11 s to make, in one transaction."""
+
 MAX_TEXT: Final = 8192
 """Of one argument: an argv string may take 128 KiB (execve(2)), UTF-8 up to four bytes a character."""
 
@@ -40,7 +43,7 @@ QueueName = Annotated[
         examples=["default"],
     ),
 ]
-Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Text = Annotated[str, Meta(pattern=r"^[^\x00]*\Z", max_length=MAX_TEXT)]
 Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Scalar = Text | Number | float | bool
 ParameterValue = (
@@ -65,7 +68,8 @@ class Retry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         float, Meta(ge=0, le=YEAR_SECONDS, description="Wait before the second try.", examples=[10])
     ] = 10.0
     factor: Annotated[
-        float, Meta(ge=1, le=MAX_FACTOR, description="Each wait is this many times the one before.")
+        float,
+        Meta(ge=1, le=MAX_FACTOR, description="Each wait is this many times the one before.", examples=[2]),
     ] = 2.0
     max_delay_seconds: Annotated[
         float, Meta(ge=0, le=YEAR_SECONDS, description="No wait is longer than this.", examples=[3600])
@@ -79,7 +83,11 @@ class Retry(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ] = ("failed", "timed_out", "lost")
     exit_codes: Annotated[
         list[Annotated[int, Meta(ge=1, le=255)]],
-        Meta(max_length=255, description="If given, `failed` is tried again only after these exit codes."),
+        Meta(
+            max_length=255,
+            description="If given, `failed` is tried again only after these exit codes.",
+            examples=[[75]],
+        ),
     ] = []
 
 
@@ -120,7 +128,10 @@ class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ] = None
     command: Annotated[
         Annotated[list[Text], Meta(min_length=1, max_length=MAX_ARGS)] | None,
-        Meta(description="An argv, never a shell line; needs `jobs:command`.", examples=[["pg_dump", "-V"]]),
+        Meta(
+            description="An argv, never a shell line; needs `jobs:command`.",
+            examples=[None, ["pg_dump", "-V"]],
+        ),
     ] = None
     args: Annotated[
         list[Text],
@@ -151,11 +162,11 @@ class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ] = 0
     not_before: Annotated[
         Instant | None,
-        Meta(description="Do not start earlier.", examples=["2026-12-01T04:00:00Z"]),
+        Meta(description="Do not start earlier.", examples=["2036-12-01T04:00:00Z"]),
     ] = None
     expires_at: Annotated[
         Instant | None,
-        Meta(description="If still queued then: cancelled.", examples=["2026-12-01T06:00:00Z"]),
+        Meta(description="If still queued then: cancelled.", examples=["2036-12-01T06:00:00Z"]),
     ] = None
     timeout_seconds: Annotated[
         Annotated[float, Meta(gt=0, le=YEAR_SECONDS)] | None,
@@ -197,7 +208,7 @@ class QueueRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     """What of a queue can be set."""
 
     slots: Annotated[
-        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Annotated[int, Meta(ge=1, le=MAX_SLOTS)] | None,
         Meta(description="How many jobs may run at once over all workers; null: no limit.", examples=[4]),
     ]
 
@@ -219,7 +230,7 @@ class KeyRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     ]
     expires_at: Annotated[
         Instant | None,
-        Meta(description="When it stops to be valid; null: never.", examples=["2027-01-01T00:00:00Z"]),
+        Meta(description="When it stops to be valid; null: never.", examples=["2037-01-01T00:00:00Z"]),
     ] = None
 
 

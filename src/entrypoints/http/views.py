@@ -17,10 +17,10 @@ class LineView(Struct, kw_only=True, omit_defaults=True):
 
     line: Annotated[int, Meta(description="Counts from 1 within the attempt.", examples=[17])]
     at: Annotated[When, Meta(description="When it was written.")]
-    stream: Annotated[Stream, Meta(description="Where it came from.")]
+    stream: Annotated[Stream, Meta(description="Where it came from.", examples=["stdout"])]
     text: Annotated[str, Meta(description="Decoded for display.", examples=["loaded 1200 rows"])]
     cursor: Annotated[str, Meta(description="Pass it as `after` to go on behind it.", examples=["1.4096"])]
-    partial: Annotated[bool, Meta(description="It goes on in the next line.")] = False
+    partial: Annotated[bool, Meta(description="It goes on in the next line.", examples=[True])] = False
 
 
 class QueueView(Struct, kw_only=True):
@@ -50,11 +50,11 @@ class WorkerView(Struct, kw_only=True):
     host: Annotated[str, Meta(description="Its machine.", examples=["etl-1"])]
     pid: Annotated[int, Meta(description="Its process there.", examples=[42])]
     version: Annotated[str, Meta(description="Of the software.", examples=["0.1.0"])]
-    state: Annotated[WorkerState, Meta(description="What it does.")]
+    state: Annotated[WorkerState, Meta(description="What it does.", examples=["up"])]
     slots: Annotated[int, Meta(description="Attempts that it runs at once.", examples=[4])]
     running: Annotated[int, Meta(description="Attempts that it runs now.", examples=[1])]
-    queues: Annotated[list[str], Meta(description="That it serves; empty: all.")]
-    labels: Annotated[dict[str, str], Meta(description="As configured.")]
+    queues: Annotated[list[str], Meta(description="That it serves; empty: all.", examples=[["default"]])]
+    labels: Annotated[dict[str, str], Meta(description="As configured.", examples=[{"zone": "a"}])]
     started_at: Annotated[When, Meta(description="When it came.")]
     seen_at: Annotated[When, Meta(description="When it last renewed its lease.")]
 
@@ -72,7 +72,7 @@ class KeyView(Struct, kw_only=True):
     id: Id
     name: Annotated[str, Meta(description="Who uses it.", examples=["airflow-migration"])]
     prefix: Annotated[str, Meta(description="The secret's first characters.", examples=["etl_a1B2c3D4"])]
-    scopes: Annotated[list[Scope], Meta(description="What it may do.")]
+    scopes: Annotated[list[Scope], Meta(description="What it may do.", examples=[["jobs:read"]])]
     created_at: Annotated[When, Meta(description="When it was issued.")]
     created_by: Annotated[str, Meta(description="By whom.", examples=["admin"])]
     expires_at: Annotated[When, Meta(description="When it stops to be valid; null: never.")]

@@ -19,7 +19,7 @@ OPEN = {
     ("GET", "/problems/{code:str}"),
     ("GET", "/api/openapi.json"),
     ("GET", "/api/docs"),
-    ("GET", "/api/docs/{name:str}"),
+    ("GET", "/api/docs/{asset:str}"),
 }
 SCOPES = {
     ("POST", "/api/v1/jobs"): {Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND},

@@ -10,6 +10,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from domain.access import Scope
 from entrypoints.http.app import HttpConfig
 from entrypoints.http.problem_pages import every_error
 from entrypoints.http.server import HttpServer
@@ -59,7 +60,9 @@ def test_every_operation_is_described_whole() -> None:
         assert operation["description"], where
         in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
         assert in_path == set(re.findall(r"\{(\w+)\}", path)), where
-        assert all(p["description"] for p in operation["parameters"] if p["in"] != "path"), where
+        for parameter in operation["parameters"]:
+            assert parameter["description"], (where, parameter["name"])
+            assert fits_its_examples(parameter["schema"]), (where, parameter["name"])
         assert "500" in operation["responses"], where
         if operation["security"]:
             assert {"401", "403", "400"} <= set(operation["responses"]), where
@@ -82,6 +85,87 @@ def test_what_callers_send_is_closed_and_what_they_see_is_explained() -> None:
         "description": "",
     }
     assert schemas["JobRequest"]["properties"]["queue"]["pattern"].endswith("$")
+
+
+def test_operation_ids_read_well_in_clients() -> None:
+    for path, method, operation in operations():
+        assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", operation["operationId"]), f"{method} {path}"
+        assert operation["tags"][0] in {tag["name"] for tag in document()["tags"]}
+
+
+def test_every_field_has_an_example_that_fits_it() -> None:
+    for name, schema in document()["components"]["schemas"].items():
+        assert fits_its_examples(schema), name
+        for member, shape in schema.get("properties", {}).items():
+            whole = shape if "examples" in shape else {**shape, "examples": [schema["examples"][0][member]]}
+            assert fits_its_examples(whole), f"{name}.{member}"
+
+
+def test_every_body_has_examples_that_fit_it_and_every_header_one() -> None:
+    for path, method, operation in operations():
+        where = f"{method} {path}"
+        for content in contents(operation):
+            for example in content.get("examples", {}).values():
+                assert fits_its_examples({**content["schema"], "examples": [example["value"]]}), where
+        if "requestBody" in operation:
+            assert operation["requestBody"]["content"]["application/json"]["examples"], where
+        for answer in operation["responses"].values():
+            for header in answer["headers"].values():
+                assert header["description"], where
+                assert fits_its_examples(header["schema"]), where
+
+
+def test_every_problem_of_an_operation_is_shown() -> None:
+    for path, method, operation in operations():
+        for status, answer in operation["responses"].items():
+            content = answer.get("content", {}).get("application/problem+json")
+            if content is None:
+                assert int(status) < 400 or path == "/health/ready", f"{method} {path}"
+                continue
+            shown = content["examples"]
+            assert set(re.findall(r"/problems/([a-z-]+)\)", answer["description"])) == set(shown)
+            assert all(problem["value"]["status"] == int(status) for problem in shown.values())
+
+
+def test_security_names_the_scheme_and_the_scope() -> None:
+    schemes = document()["components"]["securitySchemes"]
+    for path, method, operation in operations():
+        for need in operation["security"]:
+            ((scheme, scopes),) = need.items()
+            assert scheme in schemes, f"{method} {path}"
+            assert scopes, f"{method} {path}"
+            assert set(scopes) <= set(Scope), f"{method} {path}"
+
+
+@pytest.mark.parametrize(
+    ("request_", "fits"),
+    [
+        ({"script": "a.py"}, True),
+        ({"command": ["a"]}, True),
+        ({"script": "a.py", "command": None}, True),
+        ({}, False),
+        ({"script": None, "command": None}, False),
+        ({"script": "a.py", "command": ["a"]}, False),
+    ],
+)
+def test_the_document_says_that_a_job_is_a_script_or_a_command(request_: object, fits: bool) -> None:  # noqa: FBT001 - a column of the table above
+    schema = {"$ref": "#/components/schemas/JobRequest"}
+    assert validator(schema).is_valid(request_) is fits
+
+
+def contents(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+        yield from part.get("content", {}).values()
+
+
+def fits_its_examples(schema: dict[str, Any]) -> bool:
+    examples = schema["examples"]
+    return bool(examples) and all(validator(schema).is_valid(example) for example in examples)
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    whole = {**schema, "components": document()["components"]}
+    return jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
 
 
 def test_every_problem_that_is_named_exists() -> None:
