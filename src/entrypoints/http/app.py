@@ -15,7 +15,18 @@ from application.ports.meters import Meters
 from application.ports.tracer import Tracer
 from domain.access import Principal
 from domain.errors import EtlError
-from entrypoints.http import docs, health, jobs, keys, logs, metrics, problem_pages, queues, workers
+from entrypoints.http import (
+    docs,
+    health,
+    jobs,
+    keys,
+    logs,
+    metrics,
+    problem_pages,
+    queues,
+    versioning,
+    workers,
+)
 from entrypoints.http.auth import guard_of
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.front import Front
@@ -43,7 +54,7 @@ def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
     nouns = (jobs, logs, queues, workers, keys)
     base = Router(BASE, route_handlers=[handler for noun in nouns for handler in noun.HANDLERS])
     pages = docs.HANDLERS if config.docs else docs.HANDLERS[:1]
-    return _litestar(use_cases, config, [base, *_watched(config), *pages])
+    return _litestar(use_cases, config, [base, *_watched(config), *versioning.HANDLERS, *pages])
 
 
 def _watched(config: HttpConfig) -> list[HTTPRouteHandler]:

@@ -15,6 +15,7 @@ from entrypoints.http.job_views import job_view
 from entrypoints.http.operation import HttpRequest
 from entrypoints.http.views import line_view
 
+EVENTS: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 10.0
 """Proxies and browsers give up a silent connection; 15 s are promised."""
 

@@ -29,7 +29,7 @@ from entrypoints.http.accept import preferred
 from entrypoints.http.conditional import has_already, is_of_no_version, range_of
 from entrypoints.http.header import Header
 from entrypoints.http.ids import job_id_of
-from entrypoints.http.log_stream import server_sent_events
+from entrypoints.http.log_stream import EVENTS, server_sent_events
 from entrypoints.http.operation import Answer, Cases, HttpRequest, operation
 from entrypoints.http.reading import query_of
 from entrypoints.http.refusals import NotAcceptable, ParametersDisagree, RangeNotSatisfiable
@@ -37,7 +37,6 @@ from entrypoints.http.views import LineView, line_view
 
 TEXT: Final = "text/plain"
 LINES: Final = "application/x-ndjson"
-EVENTS: Final = "text/event-stream"
 MAX_LINES: Final = 10_000
 READ: Final = (Scope.LOGS_READ,)
 ETAG: Final = '"1-all-0-4096"'

@@ -15,6 +15,7 @@ from domain.errors import EtlError, MissingScope, RateExceeded, TokenKeysUnavail
 from entrypoints.http.deprecation import headers_told
 from entrypoints.http.examples import problem_example, with_examples
 from entrypoints.http.header import Header
+from entrypoints.http.log_stream import EVENTS
 from entrypoints.http.operation import JSON, Answer, NoQuery, Operation
 from entrypoints.http.parameters import header_of, parameters_of
 from entrypoints.http.problems import PROBLEM_JSON, Problem, status_of, type_of
@@ -56,7 +57,6 @@ TAGS: Final = {
     "workers": "The processes that run jobs.",
     "keys": "Who may do what.",
     "health": "For those who start and stop processes.",
-    "metrics": "For Prometheus.",
     "problems": "What each error means.",
     "docs": "This document.",
 }
@@ -223,7 +223,7 @@ def _headers(headers: Mapping[str, Header]) -> Json:
 def _content(media: str, kind: type | None) -> Json:
     if kind is not None:
         return _reference(kind)
-    return {"type": "string"} if media.startswith("text/") else {}
+    return {"type": "string"} if media.startswith("text/") and media != EVENTS else {}
 
 
 def _reference(kind: type) -> Json:

@@ -17,6 +17,7 @@ OPEN = {
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/problems/{code:str}"),
+    ("GET", "/api/versioning"),
     ("GET", "/api/openapi.json"),
     ("GET", "/api/docs"),
     ("GET", "/api/docs/{asset:str}"),

@@ -12,8 +12,10 @@ import pytest
 
 from domain.access import Scope
 from entrypoints.http.app import HttpConfig
+from entrypoints.http.deprecation import POLICY
 from entrypoints.http.problem_pages import every_error
 from entrypoints.http.server import HttpServer
+from entrypoints.http.versioning import NOTICE_MONTHS
 from tests.integration.http.api import Api, document
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -53,7 +55,7 @@ def test_every_schema_is_a_valid_json_schema_and_every_reference_leads_somewhere
 
 def test_every_operation_is_described_whole() -> None:
     ids = [operation["operationId"] for _, _, operation in operations()]
-    assert len(ids) == len(set(ids)) == 26
+    assert len(ids) == len(set(ids)) == 27
     for path, method, operation in operations():
         where = f"{method} {path}"
         assert operation["summary"], where
@@ -251,3 +253,10 @@ async def test_a_browser_without_a_network_renders_the_docs(api: Api, tmp_path: 
     asked = {url for line in lines for url in re.findall(r'"url":"([^"]+)"', line)}
     assert f"{origin}/api/openapi.json" in asked
     assert {url for url in asked if not url.startswith(f"{origin}/")} == set()
+
+
+async def test_the_policy_is_a_page_that_says_how_long_what_goes_stays(api: Api) -> None:
+    page = await (await api.client()).get(POLICY)
+    assert page.headers["content-type"].startswith("text/html")
+    assert f"at least {NOTICE_MONTHS} months" in " ".join(page.text.split())
+    assert POLICY in document()["info"]["description"]
