@@ -15,11 +15,14 @@ ALL_PHASES = "examples,coverage,fuzzing,stateful"
 SCRIPTS = ("load_orders.py", "load.py")
 """Those of the document's examples."""
 
+UNLIMITED = ["--http.rate_limit=off", "--http.failure_limit=off"]
+"""The tool takes every 429 for an answer that it need not look at."""
+
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Commands stay off: the tool makes up argvs. What it submits are two scripts that do nothing."""
-    installation = Installation(tmp_path_factory.mktemp("fuzzed"))
+    installation = Installation(tmp_path_factory.mktemp("fuzzed"), UNLIMITED)
     for name in SCRIPTS:
         installation.script(name, "")
     installation.serve()

@@ -46,7 +46,9 @@ def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: 
 
 def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """What a process without the API tells of itself: health and figures."""
-    return Front(Methods(_litestar(use_cases, config, _watched(config))), config, meters, tracer, use_cases.limits)
+    return Front(
+        Methods(_litestar(use_cases, config, _watched(config))), config, meters, tracer, use_cases.limits
+    )
 
 
 def routes_of(use_cases: UseCases, config: HttpConfig) -> Litestar:
