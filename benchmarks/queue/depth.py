@@ -44,13 +44,13 @@ _ID = """(lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 1
 async def backlog(url: str, rows: int) -> None:
     """Jobs that wait."""
     await _made(url, ended=False)
-    await _multiply(url, rows, {"job": "id", "job_queue": "job_id", "event": "job_id"})
+    await _multiply(url, rows, {"job": "id", "job_queue": "job_id"})
 
 
 async def history(url: str, rows: int) -> None:
     """Jobs that have ended."""
     await _made(url, ended=True)
-    await _multiply(url, rows, {"job": "id", "attempt": "job_id", "event": "job_id"})
+    await _multiply(url, rows, {"job": "id", "job_end": "job_id", "attempt": "job_id"})
 
 
 async def crowd(url: str, rows: int) -> None:

@@ -31,13 +31,16 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """`actor` is who did it: a key's name, `worker HOST:PID`, or `maintenance`."""
+    """`actor` is who did it: a key's name, `worker HOST:PID`, or `maintenance`. `fence` is that of the
+    latest claim then, and so tells the order where clocks do not.
+    """
 
     job_id: UUID
     at: datetime
     kind: EventKind
     actor: str
     attempt: int
+    fence: int
     detail: str | None = None
 
 
@@ -48,8 +51,16 @@ def events_between(before: Job | None, after: Job, at: datetime, actor: str) -> 
         return ()
     ended = after.state.is_final or kind is EventKind.RETRY_PLANNED
     detail = after.reason.message if ended and after.reason else None
-    attempt = after.attempt
-    return (Event(job_id=after.id, at=at, kind=kind, actor=actor, attempt=attempt, detail=detail),)
+    told = Event(
+        job_id=after.id,
+        at=at,
+        kind=kind,
+        actor=actor,
+        attempt=after.attempt,
+        fence=after.fence,
+        detail=detail,
+    )
+    return (told,)
 
 
 def _kind(before: Job | None, after: Job) -> EventKind | None:

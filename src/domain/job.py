@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 from domain.attempt import Ending, Outcome, Reason, Usage
@@ -199,15 +199,21 @@ class Job:
         `chance` in [0, 1) spreads the delay. A job whose cancel was asked for is never tried again.
         """
         self._require(JobState.RUNNING)
-        after = replace(self, outcome=ending.outcome, reason=ending.reason, usage=ending.exit.usage)
-        if ending.outcome is Outcome.SUCCEEDED:
-            return after._finished(JobState.SUCCEEDED, at)
-        if ending.outcome is Outcome.CANCELLED or self.cancel_requested_at is not None:
-            return after._finished(JobState.CANCELLED, at)
-        if not self.spec.retry.allows(self.attempt, ending.outcome, ending.reason):
-            return after._finished(JobState.FAILED, at)
+        told = {"outcome": ending.outcome, "reason": ending.reason, "usage": ending.exit.usage}
+        state = self._state_after(ending)
+        if state.is_final:
+            return self._finished(state, at, **told)
         wait = timedelta(seconds=self.spec.retry.delay(self.attempt, chance))
-        return after._released(not_before=at + wait)
+        return self._released(at + wait, **told)
+
+    def _state_after(self, ending: Ending) -> JobState:
+        if ending.outcome is Outcome.SUCCEEDED:
+            return JobState.SUCCEEDED
+        if ending.outcome is Outcome.CANCELLED or self.cancel_requested_at is not None:
+            return JobState.CANCELLED
+        if self.spec.retry.allows(self.attempt, ending.outcome, ending.reason):
+            return JobState.QUEUED
+        return JobState.FAILED
 
     def put_back(self, at: datetime) -> Self:
         """The claim is given back because its program never started: the attempt does not count."""
@@ -217,7 +223,7 @@ class Job:
         after = replace(self, attempt=self.attempt - 1)
         if self.cancel_requested_at is not None:
             return after._cancelled(at, code="cancelled", message="Cancelled before it started.")
-        return after._released(not_before=self.not_before)
+        return after._released(self.not_before)
 
     # -- a caller's side -------------------------------------------------------------------------
 
@@ -254,10 +260,10 @@ class Job:
         if self.state is not state:
             raise IllegalTransition(f"Job {self.id} is {self.state}, not {state}.")
 
-    def _finished(self, state: JobState, at: datetime) -> Self:
-        return replace(self, state=state, finished_at=at, session_id=None, not_before=None)
+    def _finished(self, state: JobState, at: datetime, **told: Any) -> Self:
+        return replace(self, state=state, finished_at=at, session_id=None, not_before=None, **told)
 
-    def _released(self, not_before: datetime | None) -> Self:
+    def _released(self, not_before: datetime | None, **told: Any) -> Self:
         return replace(
             self,
             state=JobState.QUEUED,
@@ -265,11 +271,12 @@ class Job:
             session_id=None,
             worker=None,
             attempt_started=False,
+            **told,
         )
 
     def _cancelled(self, at: datetime, code: str, message: str) -> Self:
-        after = replace(self, outcome=Outcome.CANCELLED, reason=Reason(code=code, message=message))
-        return after._finished(JobState.CANCELLED, at)
+        reason = Reason(code=code, message=message)
+        return self._finished(JobState.CANCELLED, at, outcome=Outcome.CANCELLED, reason=reason)
 
 
 def submitted_at(job_id: UUID) -> datetime:

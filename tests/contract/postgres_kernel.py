@@ -26,8 +26,8 @@ SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """)
 _CLEAR: Final = text("""
-TRUNCATE etl.job, etl.job_queue, etl.attempt, etl.event, etl.worker_session, etl.queue, etl.limit_slot,
-    etl.idempotency, etl.api_key, etl.rate_limit
+TRUNCATE etl.job, etl.job_queue, etl.job_end, etl.attempt, etl.event, etl.worker_session, etl.queue,
+    etl.limit_slot, etl.idempotency, etl.api_key, etl.rate_limit
 """)
 
 

@@ -108,6 +108,25 @@ async def test_events_come_in_order_with_who_did_what(kernel: Kernel) -> None:
     assert [event.at for event in events] == sorted(event.at for event in events)
     assert events[5].detail == "Exited with status 3."
     assert {event.job_id for event in events} == {job.id}
+    assert [event.fence for event in events] == [0, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3]
+
+
+async def test_events_name_the_worker_that_did_it_where_an_attempt_changed_hands(kernel: Kernel) -> None:
+    worker, other = await join(kernel), await join(kernel, host="host-2")
+    await submit(kernel, a_job())
+    job = await claim_one(kernel, worker)
+    await kernel.queue.adopt(other.id, [claim_of(job)])
+    await kernel.queue.start([claim_of(job)])
+    await kernel.queue.report([report_of(job)])
+    mine, theirs = f"worker {worker.name}", f"worker {other.name}"
+    _, *events = await kernel.history.events(job.id)
+    assert [(event.kind, event.actor) for event in events] == [
+        (EventKind.CLAIMED, mine),
+        (EventKind.ADOPTED, theirs),
+        (EventKind.STARTED, theirs),
+        (EventKind.SUCCEEDED, theirs),
+    ]
+    assert events[-1].detail == "Exited with status 0."
 
 
 async def test_what_maintenance_does_stands_under_its_name(kernel: Kernel) -> None:

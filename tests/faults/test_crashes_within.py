@@ -25,7 +25,7 @@ async def test_f08_a_claim_in_which_the_database_crashed_never_was(server: Serve
     async with postgres_kernel(server.url) as kernel:
         worker = await join(kernel)
         (job,) = await submit(kernel, a_job())
-        async with stalled(server.url, "INSERT ON etl.attempt") as stall:
+        async with stalled(server.url, "UPDATE ON etl.job_queue") as stall:
             claim = asyncio.create_task(kernel.queue.claim(worker.id, 1))
             await stall.reached()
             server.kill()
@@ -45,7 +45,7 @@ async def test_f09_a_report_in_which_the_database_crashed_is_sent_again_and_coun
         worker = await join(kernel)
         await submit(kernel, a_job())
         job = await start_one(kernel, worker)
-        async with stalled(server.url, "UPDATE ON etl.attempt") as stall:
+        async with stalled(server.url, "INSERT ON etl.attempt") as stall:
             report = asyncio.create_task(Reports(kernel.queue).ended(report_of(job)))
             await stall.reached()
             server.kill()
@@ -67,7 +67,7 @@ async def test_f28_a_rescue_passes_by_an_attempt_whose_report_is_under_way(
     await submit(kernel, a_job())
     job = await start_one(kernel, worker)
     await kernel.expire_last_lease(worker.id)
-    async with stalled(database_url, "UPDATE ON etl.attempt") as stall:
+    async with stalled(database_url, "INSERT ON etl.attempt") as stall:
         report = asyncio.create_task(kernel.queue.report([report_of(job)]))
         await stall.reached()
         assert await kernel.queue.rescue(10) == []
@@ -85,7 +85,7 @@ async def test_f28_a_report_that_comes_during_a_rescue_waits_for_it_and_is_refus
     await submit(kernel, a_job())
     job = await start_one(kernel, worker)
     await kernel.expire_last_lease(worker.id)
-    async with stalled(database_url, "UPDATE ON etl.attempt") as stall:
+    async with stalled(database_url, "INSERT ON etl.attempt") as stall:
         rescue = asyncio.create_task(kernel.queue.rescue(10))
         await stall.reached()
         report = asyncio.create_task(kernel.queue.report([report_of(job)]))

@@ -37,7 +37,7 @@ CREATE TRIGGER fail_twice AFTER {write} FOR EACH STATEMENT EXECUTE FUNCTION etl.
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01"], ids=["serialization", "deadlock"])
-@pytest.mark.parametrize("write", ["INSERT ON etl.job", "INSERT ON etl.attempt", "UPDATE ON etl.attempt"])
+@pytest.mark.parametrize("write", ["INSERT ON etl.job", "UPDATE ON etl.job_queue", "INSERT ON etl.attempt"])
 async def test_f16_a_serialization_failure_or_deadlock_is_not_seen(
     kernel: PostgresKernel, database_url: str, code: str, write: str
 ) -> None:
@@ -199,8 +199,8 @@ INSERT INTO etl.job (id, spec, queue, labels, submitted_at, submitted_by)
 SELECT gen_random_uuid(), j.spec, j.queue, j.labels, j.submitted_at, j.submitted_by
 FROM etl.job j, generate_series(1, 100000);
 INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
-    attempt_started, submitted_at)
-SELECT id, queue, (random() * 4)::int, submitted_at, 'queued', 0, 1, 0, false, submitted_at
+    submitted_at)
+SELECT id, queue, (random() * 4)::int, submitted_at, 'queued', 0, 1, 0, submitted_at
 FROM etl.job WHERE id NOT IN (SELECT job_id FROM etl.job_queue);
 """
 ROWS_READ = """

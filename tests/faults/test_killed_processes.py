@@ -199,5 +199,5 @@ def follow(own: Installation, job_id: str, after: str | None, lines: int | None)
 
 def final_state(url: str) -> str | None:
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT final_state FROM etl.job").fetchone()
+        row = connection.execute("SELECT final_state FROM etl.job_end").fetchone()
         return None if row is None else row[0]

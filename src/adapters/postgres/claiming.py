@@ -13,8 +13,6 @@ from adapters.postgres import limits, mapping
 from adapters.postgres.candidates import CANDIDATES
 from adapters.postgres.limits import Need
 from adapters.postgres.mapping import columns
-from adapters.postgres.storing import add_events
-from domain.event import events_between
 from domain.job import Job
 
 ROUNDS: Final = 6
@@ -29,7 +27,7 @@ SELECT found.job_id, found.queue, me.host, me.pid FROM me CROSS JOIN found ORDER
 """)  # noqa: S608 - a constant
 
 LOCK: Final = text(f"""
-SELECT {mapping.JOB}, s.slots, clock_timestamp() AS now
+SELECT {mapping.LIVE_JOB}, s.slots, clock_timestamp() AS now
 FROM etl.job_queue q JOIN etl.queue s ON s.name = q.queue JOIN etl.job j ON j.id = q.job_id
 WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = 'queued' AND s.paused_at IS NULL
     AND q.due_at <= statement_timestamp()
@@ -38,15 +36,11 @@ FOR UPDATE OF q SKIP LOCKED
 """)  # noqa: S608 - a constant
 
 _CLAIM: Final = text("""
-WITH d AS (SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[]), CAST(:attempts AS int[]))
-    AS d(job_id, fence, attempt)),
-claimed AS (
-    UPDATE etl.job_queue q SET state = 'running', fence = d.fence, attempt = d.attempt,
-        session_id = :session_id, worker = :worker, attempt_started = false
-    FROM d WHERE q.job_id = d.job_id
-)
-INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at)
-SELECT job_id, fence, attempt, :session_id, :worker, :at FROM d
+UPDATE etl.job_queue q SET state = 'running', fence = d.fence, attempt = d.attempt,
+    session_id = :session_id, worker = :worker, claimed_at = :at
+FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[]), CAST(:attempts AS int[]))
+    AS d(job_id, fence, attempt)
+WHERE q.job_id = d.job_id
 """)
 
 
@@ -116,7 +110,4 @@ async def _give(
     arrays = columns([(job.id, job.fence, job.attempt) for job in after], ("ids", "fences", "attempts"))
     given = {"session_id": session_id, "worker": worker, "at": at}
     await connection.execute(_CLAIM, {**arrays, **given})
-    actor = f"worker {worker}"
-    both = zip(jobs, after, strict=True)
-    await add_events(connection, [e for old, new in both for e in events_between(old, new, at, actor)])
     return after

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import listing, mapping, surrounding
 from adapters.postgres.engine import Database
+from adapters.postgres.telling import EVENTS
 from application.ports.job_history import JobFilter
 from domain.attempt import Attempt
 from domain.errors import JobNotFound
@@ -20,7 +21,7 @@ from domain.waiting import Surroundings
 HEX_DIGITS: Final = 32
 
 _GET: Final = text(f"""
-SELECT {mapping.JOB} FROM etl.job j LEFT JOIN etl.job_queue q ON q.job_id = j.id WHERE j.id = :id
+SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = :id
 """)  # noqa: S608 - a constant
 _FIND: Final = text("""
 SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :limit
@@ -28,20 +29,22 @@ SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :l
 _ATTEMPTS: Final = text("""
 SELECT job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
     CAST(ending AS text) AS ending
-FROM etl.attempt WHERE job_id = :id ORDER BY fence
-""")
-_EVENTS: Final = text("""
-SELECT job_id, at, kind, actor, attempt, detail FROM etl.event WHERE job_id = :id ORDER BY number
+FROM etl.attempt WHERE job_id = :id
+UNION ALL
+SELECT job_id, fence, attempt, session_id, worker, claimed_at, attempt_started_at, NULL, NULL
+FROM etl.job_queue WHERE job_id = :id AND state = 'running'
+ORDER BY fence
 """)
 _EXISTS: Final = text("SELECT FROM etl.job WHERE id = :id")
 
 _PRUNE: Final = text("""
 WITH gone AS (
-    DELETE FROM etl.job WHERE id IN (
-        SELECT id FROM etl.job WHERE finished_at < :before ORDER BY finished_at LIMIT :limit
+    DELETE FROM etl.job_end WHERE job_id IN (
+        SELECT job_id FROM etl.job_end WHERE finished_at < :before ORDER BY finished_at LIMIT :limit
         FOR UPDATE SKIP LOCKED
-    ) RETURNING id
-), attempts AS (DELETE FROM etl.attempt a USING gone WHERE a.job_id = gone.id),
+    ) RETURNING job_id AS id
+), jobs AS (DELETE FROM etl.job j USING gone WHERE j.id = gone.id),
+attempts AS (DELETE FROM etl.attempt a USING gone WHERE a.job_id = gone.id),
 events AS (DELETE FROM etl.event e USING gone WHERE e.job_id = gone.id),
 requests AS (DELETE FROM etl.idempotency i USING gone WHERE i.job_ids[1] = gone.id)
 SELECT id FROM gone
@@ -76,7 +79,7 @@ class PostgresJobHistory:
         return [mapping.attempt(row) for row in await self._of(job_id, _ATTEMPTS)]
 
     async def events(self, job_id: UUID) -> Sequence[Event]:
-        return [mapping.event(row) for row in await self._of(job_id, _EVENTS)]
+        return [mapping.event(row) for row in await self._of(job_id, EVENTS)]
 
     async def surroundings(self, job: Job) -> Surroundings:
         return await self._database.run(lambda c: surrounding.look(c, job))

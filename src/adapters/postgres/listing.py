@@ -9,17 +9,19 @@ from application.ports.job_history import JobFilter
 from domain.job import FINAL
 
 _PAGE: Final = """
-SELECT {columns} FROM ({ids}) page
-JOIN etl.job j ON j.id = page.id LEFT JOIN etl.job_queue q ON q.job_id = j.id
+SELECT {columns} FROM {jobs} JOIN ({ids}) page ON page.id = j.id
 ORDER BY j.id DESC LIMIT :limit
 """
 _ANY: Final = "SELECT j.id FROM etl.job j WHERE true {where} ORDER BY j.id DESC LIMIT :limit"
 _FINAL: Final = """(
-SELECT j.id FROM etl.job j WHERE j.final_state = '{state}' {where} ORDER BY j.id DESC LIMIT :limit)"""
+SELECT j.id FROM etl.job_end e JOIN etl.job j ON j.id = e.job_id
+WHERE e.final_state = '{state}' {reached} {where} ORDER BY e.job_id DESC LIMIT :limit)"""
 # Live jobs are few: found from their own table, not by walking back through a million final ones.
 _LIVE: Final = """(
-SELECT j.id FROM etl.job_queue q JOIN etl.job j ON j.id = q.job_id WHERE {live} {where}
-ORDER BY q.job_id DESC LIMIT :limit)"""
+SELECT j.id FROM etl.job_queue q JOIN etl.job j ON j.id = q.job_id
+WHERE {live} {where} ORDER BY q.job_id DESC LIMIT :limit)"""
+# Equal ids are not enough for the planner to start this table's index where the other's page starts.
+_REACHED: Final = "AND e.job_id < :before"
 
 
 def query(matching: JobFilter, before: UUID | None, limit: int) -> tuple[str, dict[str, Any]]:
@@ -27,15 +29,16 @@ def query(matching: JobFilter, before: UUID | None, limit: int) -> tuple[str, di
     values = dict(_values(matching, before)) | {"limit": limit}
     where = " ".join(f"AND {condition}" for condition in _conditions(matching, before))
     if not matching.states:
-        return _PAGE.format(columns=mapping.JOB, ids=_ANY.format(where=where)), values
-    ids = " UNION ALL ".join(_branches(matching, where))
-    return _PAGE.format(columns=mapping.JOB, ids=ids), values
+        return _PAGE.format(columns=mapping.JOB, jobs=mapping.ALL_JOBS, ids=_ANY.format(where=where)), values
+    reached = _REACHED if before is not None else ""
+    ids = " UNION ALL ".join(_branches(matching, where, reached))
+    return _PAGE.format(columns=mapping.JOB, jobs=mapping.ALL_JOBS, ids=ids), values
 
 
-def _branches(matching: JobFilter, where: str) -> Iterator[str]:
+def _branches(matching: JobFilter, where: str, reached: str) -> Iterator[str]:
     for state in dict.fromkeys(matching.states):
         if state in FINAL:
-            yield _FINAL.format(state=state.value, where=where)
+            yield _FINAL.format(state=state.value, where=where, reached=reached)
         else:
             live = "q.state = 'running'" if state == "running" else "q.state <> 'running'"
             yield _LIVE.format(live=live, where=where)

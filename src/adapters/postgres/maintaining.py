@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import locking, mapping, parking
-from adapters.postgres.storing import Change, end_attempts, store
+from adapters.postgres.storing import Change, store
 from application.ports.clock import Chance
 from domain.attempt import Ending, Exit, judge
 from domain.job import Job, JobState
@@ -24,18 +24,18 @@ WHERE id IN (
 
 # An inner join: a row that was adopted meanwhile no longer matches once its lock is held.
 _LOST: Final = text(f"""
-SELECT {mapping.JOB}, clock_timestamp() AS now
+SELECT {mapping.LIVE_JOB}, clock_timestamp() AS now
 FROM etl.worker_session w
 JOIN etl.job_queue q ON q.session_id = w.id AND q.state = 'running'
 JOIN etl.job j ON j.id = q.job_id
 WHERE w.state = 'dead' AND (
-    NOT q.attempt_started OR q.attempt < q.max_attempts OR w.last_lease_expires_at <= clock_timestamp()
+    q.attempt_started_at IS NULL OR q.attempt < q.max_attempts OR w.last_lease_expires_at <= clock_timestamp()
 )
 ORDER BY q.job_id LIMIT :limit FOR UPDATE OF q SKIP LOCKED
 """)  # noqa: S608 - a constant
 
 _LATE: Final = text(f"""
-SELECT {mapping.JOB}, clock_timestamp() AS now
+SELECT {mapping.LIVE_JOB}, clock_timestamp() AS now
 FROM etl.job_queue q JOIN etl.job j ON j.id = q.job_id
 WHERE q.expires_at <= statement_timestamp() AND q.state <> 'running'
 ORDER BY q.expires_at LIMIT :limit FOR UPDATE OF q SKIP LOCKED
@@ -52,13 +52,11 @@ async def rescue(connection: AsyncConnection, limit: int, chance: Chance, freed:
     if locked is None:
         return []
     endings = {job.id: _ending(job) for job in locked.jobs}
-    ends = [(job.id, job.fence, endings[job.id]) for job in locked.jobs]
-    await end_attempts(connection, ends, locked.at)
     changes = []
     for job in locked.jobs:
         end = endings[job.id]
         after = job.put_back(locked.at) if end is None else job.ended(end, locked.at, chance.fraction())
-        changes.append(Change(job, after, ACTOR))
+        changes.append(Change(job, after, ACTOR, end))
     freed |= await store(connection, changes, locked.at)
     return [change.after for change in changes]
 

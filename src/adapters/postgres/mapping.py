@@ -9,41 +9,59 @@ import msgspec
 from sqlalchemy import Row
 
 from domain.access import ApiKey, Scope
-from domain.attempt import Attempt, Ending, Outcome, Reason, Usage
+from domain.attempt import Attempt, Ending, Outcome, Reason
 from domain.event import Event, EventKind
 from domain.job import Job, JobSpec, JobState
 from domain.worker import Worker, WorkerState
 
-JOB: Final = """
-    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, j.outcome,
-    CAST(j.reason AS text) AS reason, CAST(j.usage AS text) AS usage, j.finished_at,
-    coalesce(q.state, j.final_state) AS state, q.not_before, q.session_id,
-    coalesce(q.attempt, j.attempt) AS attempt, coalesce(q.fence, j.fence) AS fence,
-    coalesce(q.worker, j.worker) AS worker,
-    coalesce(q.attempt_started, j.attempt_started) AS attempt_started,
-    coalesce(q.started_at, j.started_at) AS started_at,
-    coalesce(q.cancel_requested_at, j.cancel_requested_at) AS cancel_requested_at
-"""
-"""The columns of a whole job, from etl.job `j` and etl.job_queue `q`, which has the word
-while it is there."""
+_LATEST_ENDING: Final = """(
+    SELECT CAST(a.ending AS text) FROM etl.attempt a WHERE a.job_id = j.id AND a.ending IS NOT NULL
+    ORDER BY a.fence DESC LIMIT 1)"""
 
-LIVE_JOB: Final = """
-    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, NULL AS outcome,
-    NULL AS reason, NULL AS usage, NULL AS finished_at, q.state, q.not_before, q.session_id, q.attempt,
-    q.fence, q.worker, q.attempt_started, q.started_at, q.cancel_requested_at
+JOB: Final = f"""
+    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of,
+    coalesce(q.state, e.final_state) AS state, q.not_before, q.session_id, e.finished_at,
+    coalesce(q.attempt, e.attempt) AS attempt, coalesce(q.fence, e.fence) AS fence,
+    coalesce(q.worker, e.worker) AS worker,
+    q.attempt_started_at IS NOT NULL OR coalesce(e.attempt_started, false) AS attempt_started,
+    coalesce(q.started_at, e.started_at) AS started_at,
+    coalesce(q.cancel_requested_at, e.cancel_requested_at) AS cancel_requested_at,
+    {_LATEST_ENDING} AS ending, e.outcome, CAST(e.reason AS text) AS reason
 """
-"""The columns of a job as it was before its end, where etl.job `j` already tells of its end."""
+"""The columns of a whole job, live or final, from `ALL_JOBS`."""
+
+ALL_JOBS: Final = """etl.job j
+    LEFT JOIN etl.job_queue q ON q.job_id = j.id LEFT JOIN etl.job_end e ON e.job_id = j.id"""
+
+_LIVE_COLUMNS: Final = """
+    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, q.state, q.not_before,
+    q.session_id, NULL AS finished_at, q.attempt, q.fence, q.worker,
+    q.attempt_started_at IS NOT NULL AS attempt_started, q.started_at, q.cancel_requested_at,
+    NULL AS outcome, NULL AS reason
+"""
+# Most jobs run for the first time, and have no earlier attempt to look for.
+_EARLIER_ENDING: Final = f"CASE WHEN q.state <> 'running' OR q.fence > 1 THEN {_LATEST_ENDING} END AS ending"
+
+LIVE_JOB: Final = f"{_LIVE_COLUMNS}, {_EARLIER_ENDING}"
+"""The columns of a live job, from etl.job `j` and etl.job_queue `q`."""
+
+ENDED_JOB: Final = f"{_LIVE_COLUMNS}, NULL AS ending"
+"""The same where what came of earlier attempts is of no more interest."""
 
 PARKED: Final = "parked"
 
 
 _SPEC: Final = msgspec.json.Decoder(JobSpec)
 _REASON: Final = msgspec.json.Decoder(Reason)
-_USAGE: Final = msgspec.json.Decoder(Usage)
 _ENDING: Final = msgspec.json.Decoder(Ending)
 
 
 def job(row: Any) -> Job:
+    """Outcome and reason are the latest attempt's, unless the job ended without one."""
+    latest = ending(row.ending)
+    outcome, reason = (latest.outcome, latest.reason) if latest else (None, None)
+    if row.outcome is not None:
+        outcome, reason = Outcome(row.outcome), _REASON.decode(row.reason)
     return Job(
         id=row.id,
         spec=_SPEC.decode(row.spec),
@@ -60,9 +78,9 @@ def job(row: Any) -> Job:
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested_at=row.cancel_requested_at,
-        outcome=None if row.outcome is None else Outcome(row.outcome),
-        reason=None if row.reason is None else _REASON.decode(row.reason),
-        usage=None if row.usage is None else _USAGE.decode(row.usage),
+        outcome=outcome,
+        reason=reason,
+        usage=latest.exit.usage if latest else None,
     )
 
 
@@ -91,6 +109,7 @@ def event(row: Row[Any]) -> Event:
         kind=EventKind(row.kind),
         actor=row.actor,
         attempt=row.attempt,
+        fence=row.fence,
         detail=row.detail,
     )
 

@@ -9,15 +9,15 @@ from adapters.postgres.candidates import CANDIDATES
 from adapters.postgres.engine import Database
 from domain.job import Job
 
-WINDOWS: Final = (16, 64, 512)
-"""How many candidates are looked at: what four rivals may hold locked, and more. A literal in the text,
-so that one kept plan fits: the planner takes an unknown LIMIT for a tenth of the table."""
+WINDOWS: Final = (16, 64, 256, 1024)
+"""How many candidates are looked at: twice what is wanted, and what rivals may hold locked. A literal in
+the text, so that one kept plan fits: the planner takes an unknown LIMIT for a tenth of the table."""
 
 # `held`: see v0002. `limited`: from the first job on that needs a unit, claiming.py has the word: jobs
 # behind it must not pass it by because their claim is quicker.
 # session_id IS NULL AND parked_on IS NULL is state = 'queued', by the table's CHECKs; said so, it tempts
 # the planner to no other index than the key. What a rival changed since is checked again under the lock.
-# fence + 1 and attempt + 1 are Job.claimed, which makes the answer: test_quick_paths.py compares them.
+# fence + 1 and attempt + 1 are what Job.claimed says: test_quick_paths.py compares them.
 _CLAIM: Final = """
 WITH RECURSIVE {candidates},
 held AS MATERIALIZED (
@@ -36,27 +36,20 @@ held AS MATERIALIZED (
     SELECT clock_timestamp() AS at FROM (SELECT count(*) FROM locked) after_the_locks
 ), given AS (
     UPDATE etl.job_queue q SET state = 'running', fence = l.fence + 1, attempt = l.attempt + 1,
-        session_id = %(session_id)s, worker = me.host || ':' || me.pid, attempt_started = false
-    FROM locked l, me WHERE q.job_id = l.job_id
-), tried AS (
-    INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at)
-    SELECT l.job_id, l.fence + 1, l.attempt + 1, %(session_id)s, me.host || ':' || me.pid, moment.at
-    FROM locked l, me, moment
-), told AS (
-    INSERT INTO etl.event (job_id, at, kind, actor, attempt)
-    SELECT l.job_id, moment.at, 'claimed', 'worker ' || me.host || ':' || me.pid, l.attempt + 1
-    FROM locked l, me, moment
+        session_id = %(session_id)s, worker = me.host || ':' || me.pid, claimed_at = moment.at
+    FROM locked l, me, moment WHERE q.job_id = l.job_id
+    RETURNING q.*
 )
-SELECT me.host || ':' || me.pid AS me, l.place IS NOT NULL AS is_limited,
+SELECT l.place IS NOT NULL AS is_limited,
     (SELECT count(*) FROM found) AS candidates, {job}
-FROM me CROSS JOIN limited l LEFT JOIN (locked q JOIN etl.job j ON j.id = q.job_id) ON true
+FROM me CROSS JOIN limited l LEFT JOIN (given q JOIN etl.job j ON j.id = q.job_id) ON true
 ORDER BY q.priority DESC, q.due_at, q.job_id
 """
 
 
 def _statement(window: int) -> LiteralString:
     candidates = CANDIDATES.format(session_id="%(session_id)s", window=window)
-    return _CLAIM.format(candidates=candidates, window=window, job=mapping.JOB)
+    return _CLAIM.format(candidates=candidates, window=window, job=mapping.LIVE_JOB)
 
 
 STATEMENTS: Final = {window: _statement(window) for window in WINDOWS}
@@ -71,9 +64,9 @@ class Claimed:
 
 
 async def claim(database: Database, session_id: UUID, limit: int) -> Claimed:
-    window = next((w for w in WINDOWS if w >= 4 * limit + WINDOWS[0] // 2), WINDOWS[-1])
+    window = next((w for w in WINDOWS if w >= 2 * limit + WINDOWS[0] // 2), WINDOWS[-1])
     rows = await database.at_once(STATEMENTS[window], {"session_id": session_id, "wanted": limit})
-    jobs = tuple(mapping.job(row).claimed(session_id, row.me) for row in rows if row.id is not None)
+    jobs = tuple(mapping.job(row) for row in rows if row.id is not None)
     if not rows or len(jobs) == limit:
         return Claimed(jobs, is_all=True)
     # Some are enough where rivals hold the rest; a slower claim would only get into their way.

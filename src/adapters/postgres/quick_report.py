@@ -19,32 +19,31 @@ from domain.job import Job
 SUCCEEDED: Final = f"""
 WITH d AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(ends)s::json)
-        AS d(job_id uuid, fence bigint, reason json, usage json, ending json, message text)
+        AS d(job_id uuid, fence bigint, ending json)
 ), q AS (
     DELETE FROM etl.job_queue q USING d
     WHERE q.job_id = d.job_id AND q.fence = d.fence AND q.session_id IS NOT NULL
-    RETURNING q.*, d.reason, d.usage, d.ending, d.message
+    RETURNING q.*, d.ending
 ), moment AS MATERIALIZED (
     SELECT clock_timestamp() AS at FROM (SELECT count(*) FROM q) after_the_locks
 ), tried AS (
-    UPDATE etl.attempt a SET finished_at = moment.at, ending = q.ending FROM q, moment
-    WHERE a.job_id = q.job_id AND a.fence = q.fence
-), told AS (
-    INSERT INTO etl.event (job_id, at, kind, actor, attempt, detail)
-    SELECT q.job_id, moment.at, 'succeeded', 'worker ' || q.worker, q.attempt, q.message FROM q, moment
+    INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
+        ending)
+    SELECT q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at,
+        moment.at, q.ending
+    FROM q, moment
+), ended AS (
+    INSERT INTO etl.job_end (job_id, final_state, finished_at, attempt, fence, worker, attempt_started,
+        started_at, cancel_requested_at)
+    SELECT q.job_id, 'succeeded', moment.at, q.attempt, q.fence, q.worker, q.attempt_started_at IS NOT NULL,
+        q.started_at, q.cancel_requested_at
+    FROM q, moment
 ), freed AS (
     UPDATE etl.limit_slot s SET job_id = NULL WHERE s.job_id = ANY (ARRAY(SELECT q.job_id FROM q))
     RETURNING s.scope
-), ended AS (
-    UPDATE etl.job j SET
-        final_state = 'succeeded', finished_at = moment.at, attempt = q.attempt, fence = q.fence,
-        worker = q.worker, attempt_started = q.attempt_started, started_at = q.started_at,
-        cancel_requested_at = q.cancel_requested_at, outcome = 'succeeded', reason = q.reason,
-        usage = q.usage
-    FROM q, moment WHERE j.id = q.job_id
-    RETURNING {mapping.LIVE_JOB}, moment.at, ARRAY(SELECT scope FROM freed) AS scopes
 )
-SELECT * FROM ended
+SELECT {mapping.ENDED_JOB}, moment.at, ARRAY(SELECT scope FROM freed) AS scopes
+FROM q JOIN etl.job j ON j.id = q.job_id, moment
 """  # noqa: S608 - a constant
 
 
@@ -72,14 +71,7 @@ async def report(database: Database, reports: Sequence[Report]) -> Reported:
 
 
 def _end(key: tuple[UUID, int], ending: Ending) -> dict[str, Any]:
-    return {
-        "job_id": key[0],
-        "fence": key[1],
-        "reason": ending.reason,
-        "usage": ending.exit.usage,
-        "ending": ending,
-        "message": ending.reason.message,
-    }
+    return {"job_id": key[0], "fence": key[1], "ending": ending}
 
 
 def _ended(row: Any, ending: Ending) -> Job:

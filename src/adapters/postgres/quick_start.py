@@ -10,20 +10,12 @@ from application.ports.job_queue import Claim
 # What Job.started decides: never after a cancel was asked for, and the first start is kept. A row that
 # runs has a session, by the table's CHECK; said so, it tempts the planner to no other index than the key.
 START: Final = """
-WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS at), started AS (
-    UPDATE etl.job_queue q SET attempt_started = true, started_at = coalesce(q.started_at, moment.at)
-    FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS d(job_id, fence), moment
-    WHERE q.job_id = d.job_id AND q.fence = d.fence AND q.session_id IS NOT NULL
-        AND q.cancel_requested_at IS NULL AND NOT q.attempt_started
-    RETURNING q.job_id, q.fence, q.worker, q.attempt
-), tried AS (
-    UPDATE etl.attempt a SET started_at = moment.at FROM started s, moment
-    WHERE a.job_id = s.job_id AND a.fence = s.fence
-), told AS (
-    INSERT INTO etl.event (job_id, at, kind, actor, attempt)
-    SELECT s.job_id, moment.at, 'started', 'worker ' || s.worker, s.attempt FROM started s, moment
-)
-SELECT job_id, fence FROM started
+WITH moment AS MATERIALIZED (SELECT clock_timestamp() AS at)
+UPDATE etl.job_queue q SET attempt_started_at = moment.at, started_at = coalesce(q.started_at, moment.at)
+FROM unnest(%(ids)s::uuid[], %(fences)s::bigint[]) AS d(job_id, fence), moment
+WHERE q.job_id = d.job_id AND q.fence = d.fence AND q.session_id IS NOT NULL
+    AND q.cancel_requested_at IS NULL AND q.attempt_started_at IS NULL
+RETURNING q.job_id, q.fence
 """
 
 

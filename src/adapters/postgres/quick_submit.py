@@ -14,8 +14,7 @@ from adapters.postgres.mapping import document
 from application.ports.job_queue import Idempotency
 from domain.job import Job
 
-# coalesce(… IN …): see submitting.py. The event is that of events_between(None, job):
-# test_quick_paths.py compares both paths row by row.
+# coalesce(… IN …): see submitting.py. test_quick_paths.py compares both paths row by row.
 _SUBMIT: Final = """
 WITH asked AS MATERIALIZED (
     INSERT INTO etl.idempotency (owner, key, digest, job_ids)
@@ -36,15 +35,11 @@ WITH asked AS MATERIALIZED (
     INSERT INTO etl.job (id, spec, queue, script, labels, submitted_at, submitted_by, retry_of)
     SELECT id, spec, queue, script, labels, submitted_at, submitted_by, retry_of
     FROM d ON CONFLICT (id) DO NOTHING RETURNING id
-), told AS (
-    INSERT INTO etl.event (job_id, at, kind, actor, attempt)
-    SELECT d.id, d.submitted_at, 'submitted', d.submitted_by, 0
-    FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 )
 INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
-    attempt_started, submitted_at, not_before, expires_at)
+    submitted_at, not_before, expires_at)
 SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
-    'queued', 0, d.max_attempts, 0, false, d.submitted_at, d.not_before, d.expires_at
+    'queued', 0, d.max_attempts, 0, d.submitted_at, d.not_before, d.expires_at
 FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 RETURNING 1
 """

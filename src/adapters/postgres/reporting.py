@@ -9,17 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import locking, mapping
 from adapters.postgres.mapping import columns
-from adapters.postgres.storing import Change, end_attempts, store
+from adapters.postgres.storing import Change, store
 from application.ports.clock import Chance
 from application.ports.job_queue import Claim, Report
 from domain.attempt import Ending
 from domain.job import Job
 
-_STARTED: Final = text("""
-UPDATE etl.attempt a SET started_at = :at
-FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS d(job_id, fence)
-WHERE a.job_id = d.job_id AND a.fence = d.fence
-""")
 _ENDED: Final = text("""
 SELECT a.job_id, a.fence, CAST(a.ending AS text) AS ending
 FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS d(job_id, fence)
@@ -30,10 +25,15 @@ _SESSION: Final = text("""
 SELECT host, pid FROM etl.worker_session
 WHERE id = :id AND state <> 'dead' AND lease_expires_at > clock_timestamp() FOR SHARE
 """)
-_ADOPTED: Final = text("""
-UPDATE etl.attempt a SET session_id = :session_id, worker = :worker
+# What the rows told of the worker before it, word for word: from now on they name its successor.
+_TELL_APART: Final = text("""
+INSERT INTO etl.event (job_id, at, kind, actor, attempt, fence)
+SELECT q.job_id, t.at, t.kind, 'worker ' || q.worker, q.attempt, q.fence
 FROM unnest(CAST(:ids AS uuid[]), CAST(:fences AS bigint[])) AS d(job_id, fence)
-WHERE a.job_id = d.job_id AND a.fence = d.fence
+JOIN etl.job_queue q ON q.job_id = d.job_id AND q.fence = d.fence,
+LATERAL (VALUES ('claimed', q.claimed_at), ('started', q.attempt_started_at)) AS t(kind, at)
+WHERE t.at IS NOT NULL AND NOT EXISTS (
+    SELECT FROM etl.event e WHERE e.job_id = q.job_id AND e.fence = q.fence AND e.kind = t.kind)
 """)
 
 
@@ -44,8 +44,6 @@ async def start(connection: AsyncConnection, claims: Sequence[Claim]) -> list[Cl
     willing = [job for job in locked.jobs if job.cancel_requested_at is None]
     new = [job for job in willing if not job.attempt_started]
     await store(connection, [Change(j, j.started(locked.at), _actor(j)) for j in new], locked.at)
-    if new:
-        await connection.execute(_STARTED, {**_keys(new), "at": locked.at})
     return _of(claims, willing)
 
 
@@ -57,11 +55,10 @@ async def report(
     locked = await locking.running(connection, reports)
     after: dict[tuple[UUID, int], Job] = {}
     if locked is not None:
-        ends = [(job.id, job.fence, endings[job.id, job.fence]) for job in locked.jobs]
-        await end_attempts(connection, ends, locked.at)
         changes = [
-            Change(job, job.ended(end, locked.at, chance.fraction()), _actor(job))
-            for job, (_, _, end) in zip(locked.jobs, ends, strict=True)
+            Change(job, job.ended(end, locked.at, chance.fraction()), _actor(job), end)
+            for job in locked.jobs
+            for end in [endings[job.id, job.fence]]
         ]
         freed |= await store(connection, changes, locked.at)
         after = {(change.after.id, change.after.fence): change.after for change in changes}
@@ -87,7 +84,6 @@ async def put_back(connection: AsyncConnection, claims: Sequence[Claim], freed: 
     if locked is None:
         return []
     idle = [job for job in locked.jobs if not job.attempt_started]
-    await end_attempts(connection, [(job.id, job.fence, None) for job in idle], locked.at)
     freed |= await store(connection, [Change(j, j.put_back(locked.at), _actor(j)) for j in idle], locked.at)
     return _of(claims, idle)
 
@@ -99,9 +95,8 @@ async def adopt(connection: AsyncConnection, session_id: UUID, claims: Sequence[
         return []
     worker = f"{session.host}:{session.pid}"
     changes = [Change(job, job.adopted(session_id, worker), f"worker {worker}") for job in locked.jobs]
+    await connection.execute(_TELL_APART, _keys(locked.jobs))
     await store(connection, changes, locked.at)
-    given = {"session_id": session_id, "worker": worker}
-    await connection.execute(_ADOPTED, {**_keys(locked.jobs), **given})
     return [change.after for change in changes]
 
 

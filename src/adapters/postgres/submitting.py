@@ -1,4 +1,4 @@
-"""Submitting: the job, its row in the queue and its first event, all or none."""
+"""Submitting: the job and its row in the queue, all or none."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,10 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import limits, locking
 from adapters.postgres.mapping import columns, document
-from adapters.postgres.storing import add_events
 from application.ports.job_queue import Idempotency, Submitted
 from domain.errors import IdempotencyKeyReused
-from domain.event import events_between
 from domain.job import Job
 
 # Waits for a request with the same key that has not committed yet, and then inserts nothing.
@@ -47,9 +45,9 @@ new AS (
     FROM d ON CONFLICT (id) DO NOTHING RETURNING id
 )
 INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
-    attempt_started, submitted_at, not_before, expires_at, limit_key, limit_count)
+    submitted_at, not_before, expires_at, limit_key, limit_count)
 SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
-    'queued', 0, d.max_attempts, 0, false, d.submitted_at, d.not_before, d.expires_at, d.limit_key,
+    'queued', 0, d.max_attempts, 0, d.submitted_at, d.not_before, d.expires_at, d.limit_key,
     d.limit_count
 FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
 RETURNING job_id
@@ -73,12 +71,7 @@ async def submit(
     await limits.ensure(connection, jobs)
     inserted = await connection.execute(_INSERT, columns([_row(job) for job in jobs], _NAMES))
     new = {row.job_id for row in inserted}
-    fresh = [job for job in jobs if job.id in new]
-    await add_events(
-        connection,
-        [e for job in fresh for e in events_between(None, job, job.submitted_at, job.submitted_by)],
-    )
-    if len(fresh) == len(jobs):
+    if len(new) == len(jobs):
         return Submitted(jobs=tuple(jobs))
     return Submitted(jobs=await _stored(connection, [job.id for job in jobs]))
 

@@ -17,7 +17,7 @@ from domain.attempt import Outcome
 from domain.backup_errors import BackupUnusable, DatabaseNotEmpty, NothingToDump
 from domain.event import EventKind
 from domain.job import JobState
-from tests.builders import TERMS, a_job, a_key, a_request, claim_of, keyed, repeatable, report_of
+from tests.builders import NOON, TERMS, a_job, a_key, a_request, claim_of, keyed, repeatable, report_of
 from tests.contract.kernels import claim_one, join, start_one, submit
 from tests.contract.postgres_kernel import postgres_kernel
 from tests.embedded_server import Server, other_versions
@@ -25,7 +25,7 @@ from tests.embedded_server import Server, other_versions
 LIVE = {"job_queue", "worker_session"}
 COUNTS = {"rate_limit"}
 """Not kept: a crash forgets it too."""
-USED = {"api_key", "attempt", "event", "idempotency", "job", "queue"}
+USED = {"api_key", "attempt", "event", "idempotency", "job", "job_end", "queue"}
 KEPT = """
 SELECT relname FROM pg_class
 WHERE relnamespace = to_regnamespace('etl') AND relkind = 'r' AND relpersistence = 'p'
@@ -43,6 +43,8 @@ async def used(url: str) -> None:
         done = a_job(labels={"awkward": AWKWARD})
         await kernel.queue.submit([done], a_request())
         await kernel.queue.report([report_of(await start_one(kernel, worker))])
+        (dropped,) = await submit(kernel, a_job())
+        await kernel.queue.change(dropped.id, lambda job: job.cancel(NOON), AWKWARD)
         await submit(kernel, *(a_job(concurrency=keyed("target"), retry=repeatable()) for _ in range(5)))
 
 
@@ -81,7 +83,7 @@ async def test_every_row_of_every_table_comes_back(
     assert {name for name, rows in still(after).items() if rows} >= USED
     assert [row["job_id"] for row in after["job_queue"]] == [row["job_id"] for row in before["job_queue"]]
     assert {row["state"] for row in after["worker_session"]} == {"dead"}
-    assert (done.release, done.rows_of("job")) == ("1.2.3", 6)
+    assert (done.release, done.rows_of("job")) == ("1.2.3", 7)
     assert mode_of(backup) == 0o600
 
 
@@ -180,7 +182,7 @@ async def test_a_schema_that_was_never_used_is_no_hindrance(
     await dump(database_url, backup, "1")
     await migrate(empty_database_url)
     await restored(empty_database_url, backup)
-    assert len(tables(empty_database_url)["job"]) == 6
+    assert len(tables(empty_database_url)["job"]) == 7
 
 
 async def test_a_database_without_anything_of_ours_is_not_dumped(

@@ -9,11 +9,11 @@ from tests.contract.kernels import start_one, submit
 from tests.contract.postgres_kernel import postgres_kernel
 
 REFUSED = [
-    "UPDATE etl.job SET final_state = 'failed'",
-    "UPDATE etl.job SET final_state = NULL, finished_at = NULL, fence = NULL",
-    "UPDATE etl.job SET outcome = 'lost'",
+    "UPDATE etl.job_end SET final_state = 'failed'",
+    "UPDATE etl.job_end SET finished_at = now()",
+    "UPDATE etl.job SET submitted_by = 'somebody else'",
     "UPDATE etl.attempt SET ending = NULL",
-    "UPDATE etl.attempt SET finished_at = NULL",
+    "UPDATE etl.attempt SET finished_at = now()",
 ]
 
 

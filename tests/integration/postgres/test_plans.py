@@ -23,10 +23,10 @@ INSERT INTO etl.worker_session SELECT '{session}', 'h', 1, '1', 1, '{{}}', '{{}}
 INSERT INTO etl.job (id, spec, queue, labels, submitted_at, submitted_by)
     SELECT gen_random_uuid(), '{{}}', 'default', '{{}}', now(), 'a' FROM generate_series(1, {rows});
 INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
-    attempt_started, submitted_at)
+    submitted_at)
     SELECT id, CASE WHEN random() < 0.5 THEN 'default' ELSE 'other' END, (random() * 4)::int,
         now() + CASE WHEN random() < 0.5 THEN interval '1 day' ELSE interval '-1 hour' END * random(),
-        'queued', 0, 1, 0, false, now() FROM etl.job;
+        'queued', 0, 1, 0, now() FROM etl.job;
 """
 
 
@@ -45,7 +45,7 @@ def test_a_claim_of_100_000_waiting_jobs_reads_a_few_by_the_index(database_url: 
 
 
 def test_a_fenced_lock_stays_fast_when_its_plan_becomes_generic(database_url: str) -> None:
-    with psycopg.connect(database_url, autocommit=True, cursor_factory=ClientCursor) as connection:
+    with psycopg.connect(conninfo(database_url), autocommit=True, cursor_factory=ClientCursor) as connection:
         connection.execute(LIVE.format(session=uuid4(), rows=20_000))
         connection.execute("ANALYZE")
         connection.execute("SET plan_cache_mode = force_generic_plan")

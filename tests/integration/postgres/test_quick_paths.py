@@ -35,6 +35,7 @@ from tests.builders import (
 TABLES = {
     "job": "id",
     "job_queue": "job_id",
+    "job_end": "job_id",
     "attempt": "job_id",
     "event": "job_id, number",
     "queue": "name",
@@ -130,7 +131,7 @@ async def _rows(database: Database) -> Rows:
         for table, order in TABLES.items():
             rows = await connection.execute(text(f"SELECT * FROM etl.{table} ORDER BY {order}"))  # noqa: S608 - constants
             found[table] = [dict(row._mapping) for row in rows]
-        for table, column in (("job", "spec"), ("job", "reason"), ("job", "usage"), ("attempt", "ending")):
+        for table, column in (("job", "spec"), ("attempt", "ending")):
             query = f"SELECT CAST({column} AS text) FROM etl.{table} ORDER BY {TABLES[table]}"  # noqa: S608 - as above
             rows = await connection.execute(text(query))
             found[f"{table}.{column}"] = [dict(row._mapping) for row in rows]
