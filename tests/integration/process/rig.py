@@ -125,8 +125,8 @@ async def a_rig(
     assert (rig.run_directory / "supervisor.log").read_text() == ""
 
 
-async def eventually(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+async def eventually(holds: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
+    async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what the kernel knows wakes nobody here
             await asyncio.sleep(0.01)
 
