@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,7 @@ async def pending(url: str) -> list[str]:
     return await asyncio.to_thread(_pending, url)
 
 
+@cache
 def known_revisions() -> list[str]:
     """The migrations of this program, the oldest first."""
     return [revision.revision for revision in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]

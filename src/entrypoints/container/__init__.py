@@ -65,6 +65,7 @@ from entrypoints.container.machine import (
     horizon_holder,
     migrate,
     pending_migrations,
+    ready_checks,
     require_durable,
     run_directory,
     running_embedded,
@@ -73,7 +74,6 @@ from entrypoints.container.machine import (
 from entrypoints.container.outlets import figures_of, tracer_of
 from entrypoints.exposition import Exposition
 from entrypoints.gauges import gauges_of
-from entrypoints.health import health_checks
 from entrypoints.http.app import create_app, create_watch_app
 from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import UseCases, only_this_process
@@ -156,7 +156,7 @@ class Container(DeclarativeContainer):
     require_disk_space = Singleton(RequireDiskSpace, disk, settings.provided.retention.disk_floor)
     read_log_lines = Singleton(ReadLogLines, logs)
     health = Singleton(
-        CheckHealth, Singleton(health_checks, database.provided.open, require_disk_space, settings)
+        CheckHealth, Callable(ready_checks, settings, database, require_disk_space, held, clock)
     )
     use_cases: Provider[UseCases] = Singleton(
         UseCases,

@@ -1,5 +1,7 @@
 """What adapters tell of this machine and its database before there is a container."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +13,17 @@ from adapters.postgres.backup import dump
 from adapters.postgres.backup import restore as restore_backup
 from adapters.postgres.clocks import seconds_ahead
 from adapters.postgres.durability import require_durable
+from adapters.postgres.engine import Database
 from adapters.postgres.horizon import horizon_holder
 from adapters.postgres.migrate import migrate
 from adapters.postgres.migrate import pending as pending_migrations
+from adapters.postgres.schema_version import require_schema
 from adapters.process.supervisor import kernel
 from adapters.system.clock import SystemChance
+from application.held_attempts import HeldAttempts
+from application.ports.clock import Clock
+from application.require_disk_space import RequireDiskSpace
+from entrypoints.health import Check, health_checks
 from entrypoints.settings import Settings
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "horizon_holder",
     "migrate",
     "pending_migrations",
+    "ready_checks",
     "require_durable",
     "restore",
     "run_directory",
@@ -60,6 +69,20 @@ def embedded_exists(settings: Settings) -> bool:
 async def restore(url: str, path: Path) -> Manifest:
     """As `adapters.postgres.backup` says."""
     return await restore_backup(url, path, SystemChance())
+
+
+def ready_checks(
+    settings: Settings, database: Database, disk: RequireDiskSpace, held: HeldAttempts, clock: Clock
+) -> Mapping[str, Check]:
+    """What `/health/ready` asks."""
+    return health_checks(
+        ping=database.open,
+        migrations=partial(require_schema, database),
+        disk=disk,
+        held=held,
+        clock=clock,
+        settings=settings,
+    )
 
 
 def _told_of_database(event: str, **facts: object) -> None:

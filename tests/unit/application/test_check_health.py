@@ -35,3 +35,23 @@ async def test_a_fault_of_ours_is_not_hidden_as_ill_health() -> None:
 
     with pytest.raises(ZeroDivisionError):
         await CheckHealth({"broken": broken})()
+
+
+async def test_a_check_that_still_looks_is_not_begun_again_and_its_late_answer_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, gate = 0, asyncio.Event()
+
+    async def stuck() -> None:
+        nonlocal begun
+        begun += 1
+        await gate.wait()
+
+    monkeypatch.setattr(check_health, "LIMIT_SECONDS", 0.02)
+    health = CheckHealth({"logs": stuck, "disk": passes})
+    for _ in range(5):
+        assert await health() == {"logs": "No answer within 0.02 s.", "disk": "ok"}
+    assert begun == 1
+    gate.set()
+    monkeypatch.setattr(check_health, "LIMIT_SECONDS", 20)
+    assert await health() == {"logs": "ok", "disk": "ok"}

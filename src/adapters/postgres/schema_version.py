@@ -1,0 +1,29 @@
+"""Whether the schema is still what this program needs: asked often, so by the pool."""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.postgres.engine import Database
+from adapters.postgres.migrate import known_revisions
+from domain.errors import Unavailable
+
+_IS_THERE: Final = text("SELECT to_regclass('etl.alembic_version') IS NOT NULL")
+_VERSION: Final = text("SELECT version_num FROM etl.alembic_version")
+
+
+async def require_schema(database: Database) -> None:
+    """Raises Unavailable where migrations are missing. A newer schema passes: the start decided on that."""
+    current = await database.run(_version)
+    known = known_revisions()
+    if current is None or current in known[:-1]:
+        missing = len(known) if current is None else len(known) - 1 - known.index(current)
+        raise Unavailable(f"The database's schema is {missing} migrations behind: run `etl migrate`.")
+
+
+async def _version(connection: AsyncConnection) -> str | None:
+    """None where nothing was ever migrated, or the table is empty."""
+    if not (await connection.execute(_IS_THERE)).scalar_one():
+        return None
+    return (await connection.execute(_VERSION)).scalar()
