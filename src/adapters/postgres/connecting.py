@@ -44,13 +44,32 @@ class PatientConnection(AsyncConnection[Any]):
     """
 
     answer_seconds: float = ANSWER_SECONDS
+    _timer: asyncio.TimerHandle | None = None
+    _until: float | None = None
 
     async def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
-        timer = asyncio.get_running_loop().call_later(self.answer_seconds, self._hang_up)
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self.answer_seconds
+        # One timer serves many answers: one for each took a twentieth of a worker's time.
+        if self._timer is None or self._timer.when() > self._until:
+            self._set_timer(loop)
         try:
             return await super().wait(gen, *args, **kwargs)
         finally:
-            timer.cancel()
+            self._until = None
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._until is not None:
+            self._timer = loop.call_at(self._until, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._until is not None and self._until <= loop.time():
+            self._hang_up()
+        else:
+            self._set_timer(loop)
 
     def _hang_up(self) -> None:
         try:
