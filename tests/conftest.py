@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres",
         default="embedded",
-        help="`embedded`, or the URL of a server that may be filled with databases",
+        help="`embedded`, `container`, or the URL of a server that may be filled with databases",
     )
     parser.addoption(
         "--soak-jobs", type=int, default=200, help="jobs of the soak run; 20000 is a day's work in small"
@@ -61,6 +61,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def postgres_server_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The server of this process: each xdist worker starts its own, which ends with it."""
     given = str(request.config.getoption("--postgres"))
+    if given == "container":
+        yield from _in_container()
+        return
     if given != "embedded":
         yield given
         return
@@ -70,6 +73,20 @@ def postgres_server_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield server.url
     finally:
         server.stop()
+
+
+def _in_container() -> Iterator[str]:
+    """PostgreSQL of the image ETL_TEST_POSTGRES_IMAGE. It is removed at the end, by nobody else: the
+    companion that Testcontainers starts for that would be one image more.
+    """
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - as above
+    from testcontainers.core.config import testcontainers_config  # noqa: PLC0415 - only where it is asked for
+
+    testcontainers_config.ryuk_disabled = True
+    image = os.environ.get("ETL_TEST_POSTGRES_IMAGE", "postgres:18")
+    container = PostgresContainer(image, username="etl", dbname="etl", driver=None)
+    with container.with_command("postgres -c max_connections=200") as server:
+        yield server.get_connection_url()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PIN = re.compile(r"([a-z0-9._-]+)(?:\[[a-z,]+\])?==([^\s;]+)(?: ; [^\\]+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
-LOCKS = ("runtime", "test")
+LOCKS = ("runtime", "test", "build")
 
 
 def lines(name: str) -> list[str]:
@@ -24,7 +24,8 @@ def project() -> dict[str, list[str]]:
     """What pyproject.toml asks for, by lock."""
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     runtime = data["project"]["dependencies"]
-    return {"runtime": runtime, "test": [*runtime, *data["dependency-groups"]["test"]]}
+    groups = data["dependency-groups"]
+    return {"runtime": runtime, "test": [*runtime, *groups["test"]], "build": groups["build"]}
 
 
 @pytest.mark.parametrize("name", LOCKS)

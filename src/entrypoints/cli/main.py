@@ -9,7 +9,7 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from domain.errors import EtlError, WrongSetting
-from entrypoints.cli import flags
+from entrypoints.cli import flags, pid_one
 from entrypoints.cli.failure import BAD_USAGE, WRONG, Failure
 from entrypoints.cli.terminal import say
 from entrypoints.version import VERSION
@@ -56,6 +56,8 @@ def application(wanted: str | None) -> App:
 
 
 def main() -> None:
+    if os.getpid() == 1:
+        pid_one.stand_by()
     sys.exit(status_of(sys.argv[1:]))
 
 
