@@ -1,28 +1,22 @@
 """Figures for Prometheus, read back by its own parser."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import httpx
-from prometheus_client import Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.memory.disk_space import MemoryDiskSpace
-from adapters.postgres.engine import PoolUse
-from adapters.prometheus.meters import PrometheusMeters
-from application.held_attempts import HeldAttempts
 from domain.access import Scope
 from domain.errors import DatabaseUnavailable
 from domain.horizon import HorizonHolder
-from entrypoints.gauges import gauges_of
 from entrypoints.http.app import HttpConfig, create_watch_app
 from entrypoints.http.use_cases import only_this_process
 from tests.architecture.sources import ROOT
-from tests.builders import TERMS, a_job
 from tests.integration.http.api import Api
+from tests.integration.http.families import every_family
 
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -127,20 +121,6 @@ async def test_a_worker_tells_health_and_its_own_figures_and_nothing_else(api: A
         found = figures((await client.get("/metrics")).text)
     assert ("etl_claim_seconds_count", ()) in found
     assert not [name for name, _ in found if name.startswith(("etl_queue", "etl_worker"))]
-
-
-async def every_family(api: Api) -> Iterable[Metric]:
-    """Each with at least one sample, as an API beside a worker tells them."""
-    await api.queue.submit([a_job()])
-    await api.queue.set_slots("default", 3)
-    await api.registry.join(api.worker, TERMS)
-    api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5, 12)
-    held = HeldAttempts(4, TERMS)
-    held.session_id = api.worker.id
-    pools = [PoolUse("shared", 2, 1, 0)]
-    api.meters = PrometheusMeters(gauges_of(lambda: pools, held, api.clock))
-    api.meters.answered("submitJob", "POST", 201, 0.1)
-    return await api.use_cases().exposition.families()
 
 
 async def test_the_page_lists_every_figure_with_its_kind_and_labels(api: Api) -> None:
