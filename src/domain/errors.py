@@ -218,7 +218,7 @@ class MissingScope(Forbidden):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database does not answer. Nothing was accepted; the same request can be sent again."""
+    """The database does not answer. Send it again, with the same `Idempotency-Key`: it may have been done."""
 
     code = "database-unavailable"
     title = "The database does not answer"

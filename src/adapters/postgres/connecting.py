@@ -9,6 +9,9 @@ from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from adapters.postgres.pulse import Pulse
+from application.urgency import is_urgent
+
 Result = TypeVar("Result")
 
 CONNECT_SECONDS: Final = 5
@@ -44,6 +47,9 @@ class PatientConnection(AsyncConnection[Any]):
     """
 
     answer_seconds: float = ANSWER_SECONDS
+    pulse: Pulse | None = None
+    """Asked when somebody waits urgently for an answer that is late."""
+
     _timer: asyncio.TimerHandle | None = None
     _until: float | None = None
 
@@ -53,10 +59,13 @@ class PatientConnection(AsyncConnection[Any]):
         # One timer serves many answers: one for each took a twentieth of a worker's time.
         if self._timer is None or self._timer.when() > self._until:
             self._set_timer(loop)
+        doubt = self.pulse.doubted(self._hang_up) if self.pulse is not None and is_urgent() else None
         try:
             return await super().wait(gen, *args, **kwargs)
         finally:
             self._until = None
+            if doubt is not None:
+                doubt.end()
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
@@ -70,6 +79,13 @@ class PatientConnection(AsyncConnection[Any]):
             self._hang_up()
         else:
             self._set_timer(loop)
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ASYNC109 - psycopg's own signature
+        """A server without a pulse is not asked to cancel anything: that would take `timeout`, too."""
+        if self.pulse is not None and self.pulse.is_lost:
+            self._hang_up()
+        else:
+            await super().cancel_safe(timeout=timeout)
 
     def _hang_up(self) -> None:
         try:

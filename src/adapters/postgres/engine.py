@@ -16,6 +16,7 @@ from sqlalchemy.util import greenlet_spawn
 from adapters.postgres.connecting import ANSWER_SECONDS, PatientConnection, conninfo
 from adapters.postgres.failures import READ_ONLY, is_repeatable, told_in_our_words
 from adapters.postgres.pooling import CountedPool, pooled
+from adapters.postgres.pulse import BEAT_SECONDS, Pulse
 from domain.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
@@ -42,7 +43,8 @@ class Database:
     exhausted pool never costs a lease.
 
     All raise DatabaseUnavailable when the server cannot be reached or does not answer within
-    `answer_seconds` a statement. Heals by itself: a connection that ended is replaced before its use.
+    `answer_seconds` a statement; where somebody waits urgently (application/urgency.py), within 2 s, unless
+    the server shows that it lives. Heals by itself: a connection that ended is replaced before its use.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Database:
     ) -> None:
         self._conninfo = conninfo(url)
         self._answer_seconds = answer_seconds
+        self._pulse = Pulse(self._connect_pulse)
         self._shared = pooled(self._connect, pool_size, pool_seconds)
         self._reserved = pooled(self._connect, 1, pool_seconds)
 
@@ -71,6 +74,7 @@ class Database:
         return _use("shared", self._shared), _use("reserved", self._reserved)
 
     async def close(self) -> None:
+        await self._pulse.stop()
         await self._shared.dispose()
         await self._reserved.dispose()
 
@@ -79,13 +83,13 @@ class Database:
         """Commits at the end of the block, rolls back on any error."""
         engine = self._reserved if reserved else self._shared
         with told_in_our_words():
-            async with _transaction(engine) as connection:
+            async with _transaction(engine, self._pulse) as connection:
                 yield connection
 
     async def run(self, work: Work[Result], *, reserved: bool = False) -> Result:
         """`work` in one transaction, run again after a deadlock or a serialization failure."""
         engine = self._reserved if reserved else self._shared
-        return await _repeated(lambda: _once(engine, work))
+        return await _repeated(lambda: _once(engine, self._pulse, work))
 
     async def at_once(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Any]:
         """One statement that is a transaction of its own: one round trip, at a tenth of the CPU that
@@ -93,11 +97,16 @@ class Database:
 
         `statement` is psycopg's dialect: `%(name)s`. It is prepared at its first use on a connection.
         """
-        return await _repeated(lambda: _at_once(self._shared, statement, values))
+        return await _repeated(lambda: _at_once(self._shared, self._pulse, statement, values))
 
     async def _connect(self) -> Any:
         connection = await PatientConnection.connect(self._conninfo)
-        connection.answer_seconds = self._answer_seconds
+        connection.answer_seconds, connection.pulse = self._answer_seconds, self._pulse
+        return connection
+
+    async def _connect_pulse(self) -> PatientConnection:
+        connection = await PatientConnection.connect(self._conninfo, autocommit=True)
+        connection.answer_seconds = BEAT_SECONDS
         return connection
 
 
@@ -106,26 +115,33 @@ def _use(name: str, engine: AsyncEngine) -> PoolUse:
     return PoolUse(name, pool.size(), pool.checkedout(), pool.waiting)
 
 
-async def _once(engine: AsyncEngine, work: Work[Result]) -> Result:
-    async with _transaction(engine) as connection:
+async def _once(engine: AsyncEngine, pulse: Pulse, work: Work[Result]) -> Result:
+    async with _transaction(engine, pulse) as connection:
         return await work(connection)
 
 
 @asynccontextmanager
-async def _transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with engine.connect() as connection:
+async def _transaction(engine: AsyncEngine, pulse: Pulse) -> AsyncIterator[AsyncConnection]:
+    async with pulse.watched():
+        connection = await engine.connect()
+    try:
         driver = cast("PatientConnection", (await connection.get_raw_connection()).driver_connection)
         if driver.autocommit:  # as `_at_once` leaves it
             await driver.set_autocommit(False)
         async with connection.begin():
             yield connection
+    finally:
+        await asyncio.shield(connection.close())  # goes back into the pool, whoever is cancelled
 
 
-async def _at_once(engine: AsyncEngine, statement: LiteralString, values: Mapping[str, Any]) -> list[Any]:
+async def _at_once(
+    engine: AsyncEngine, pulse: Pulse, statement: LiteralString, values: Mapping[str, Any]
+) -> list[Any]:
     """Of SQLAlchemy the pool alone: each of its objects, and each switch of a mode, costs as much as a
     tenth of the statement.
     """
-    lent = await greenlet_spawn(engine.sync_engine.raw_connection)
+    async with pulse.watched():
+        lent = await greenlet_spawn(engine.sync_engine.raw_connection)
     driver = cast("PatientConnection", lent.driver_connection)
     try:
         if not driver.autocommit:

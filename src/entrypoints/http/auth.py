@@ -1,5 +1,6 @@
 """Who calls, whether they may, and how often: one guard before every handler, closed unless declared open."""
 
+import asyncio
 from typing import Any, Final, cast
 
 from litestar.connection import ASGIConnection
@@ -9,10 +10,13 @@ from litestar.types import Guard, HTTPScope
 
 from application.authenticate import Authenticate
 from domain.access import Principal, Scope
-from domain.errors import Forbidden, Unauthenticated
+from domain.errors import Forbidden, Unauthenticated, Unavailable
 from entrypoints.http.limits import RequestLimits
-from entrypoints.http.operation import Operation
+from entrypoints.http.operation import HttpRequest, Operation
 from entrypoints.http.refusals import TwoCredentials, WrongScheme
+
+RECHECK_SECONDS: Final = 5.0
+"""A live stream ends within so long after its key was revoked; 10 s are promised."""
 
 ANYBODY: Final = Principal(name="anonymous", scopes=frozenset({Scope.ADMIN}))
 """Whoever reaches a server with `http.auth` off."""
@@ -51,6 +55,20 @@ async def authenticated(headers: Headers, authenticate: Authenticate) -> Princip
     if secret is None:
         raise Unauthenticated("Send an API key or an access token as `Authorization: Bearer TOKEN`.")
     return await authenticate(secret)
+
+
+async def credential_ended(request: HttpRequest, authenticate: Authenticate) -> None:
+    """Returns once what the caller has shown opens nothing any more. While nobody can tell, it still does."""
+    if request.user is ANYBODY:
+        await asyncio.Event().wait()
+    while True:
+        await asyncio.sleep(RECHECK_SECONDS)
+        try:
+            await authenticated(request.headers, authenticate)
+        except Unauthenticated:
+            return
+        except Unavailable:
+            continue
 
 
 def secret_of(headers: Headers) -> str | None:

@@ -19,6 +19,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from application.ports.meters import Meters
 from application.ports.tracer import Span, SpanKind, Tracer
+from application.urgency import urgently
 from domain.errors import EtlError
 from domain.trace import TraceContext
 from entrypoints.http.body_limit import limited
@@ -84,10 +85,11 @@ class Front:
         told = {"trace_id": exchange.context.trace_id, "traceparent": str(exchange.context)}
         scope.setdefault("state", {}).update(told)
         ids = {"request_id": exchange.request_id, "trace_id": exchange.context.trace_id}
-        with structlog.contextvars.bound_contextvars(**ids):
+        with structlog.contextvars.bound_contextvars(**ids), urgently():
             try:
                 await self._answer(scope, receive, self._marking(scope, send, exchange), exchange)
             finally:
+                self.limits.finished(scope)
                 self._tell(scope, exchange)
 
     def _exchange(self, headers: Headers) -> Exchange:

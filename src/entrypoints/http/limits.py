@@ -1,6 +1,7 @@
 """How often callers may call, and what answers tell of it (IETF draft httpapi-ratelimit-headers)."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,12 +14,16 @@ from domain.access import Principal
 from domain.errors import DatabaseUnavailable, RateExceeded
 from domain.rate import Rate
 from entrypoints.http.addresses import Addresses
-from entrypoints.http.refusals import FailuresNotCounted
+from entrypoints.http.refusals import FailuresNotCounted, TooManyStreams
 from entrypoints.telemetry import Outage
 
 PRINCIPAL: Final = "principal"
 FAILURES: Final = "failures"
+MAX_STREAMS: Final = 20
+"""Of one caller at once."""
+
 _STATE: Final = "quota"
+_STREAM: Final = "stream"
 
 
 class RequestLimits:
@@ -36,6 +41,7 @@ class RequestLimits:
         self._callers = None if callers is None else LimitRate(limits, clock, callers, PRINCIPAL)
         self._failures = None if failures is None else LimitRate(limits, clock, failures, FAILURES)
         self.addresses = addresses
+        self._streams: Counter[str] = Counter()
         self._outage = Outage("requests", "rate_limit")
         rates = ((PRINCIPAL, callers), (FAILURES, failures))
         self._policy = ", ".join(
@@ -67,6 +73,21 @@ class RequestLimits:
         self._outage.ended()
         scope["state"][_STATE] = limit.kind, quota
         return True
+
+    def count_stream(self, scope: HTTPScope, caller: Principal) -> None:
+        """Until the request has ended (`finished`). Raises TooManyStreams. Each process counts for itself:
+        it is its connections that run out.
+        """
+        if self._streams[caller.identity] >= MAX_STREAMS:
+            raise TooManyStreams(f"No more than {MAX_STREAMS} live streams are open to you at once.")
+        self._streams[caller.identity] += 1
+        scope["state"][_STREAM] = caller.identity
+
+    def finished(self, scope: HTTPScope) -> None:
+        if (identity := scope["state"].pop(_STREAM, None)) is not None:
+            self._streams[identity] -= 1
+            if not self._streams[identity]:
+                del self._streams[identity]
 
     def headers(self, scope: HTTPScope) -> Iterator[tuple[str, str]]:
         """Of every answer: what was counted, else what is left to the address."""

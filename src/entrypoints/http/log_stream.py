@@ -7,9 +7,11 @@ from typing import Final
 import msgspec
 import structlog
 
+from application.authenticate import Authenticate
 from application.follow_log import LogEnd, LogEvent, LogLost, Quiet
-from domain.errors import EtlError
+from domain.errors import EtlError, Unauthenticated
 from domain.log import Line
+from entrypoints.http.auth import credential_ended
 from entrypoints.http.closing import closing_of
 from entrypoints.http.job_views import job_view
 from entrypoints.http.operation import HttpRequest
@@ -26,18 +28,28 @@ RECONNECT: Final = b'event: reconnect\nretry: 1000\ndata: {"detail": "The server
 _log = structlog.get_logger("http")
 
 
-async def server_sent_events(request: HttpRequest, events: AsyncIterator[LogEvent]) -> AsyncIterator[bytes]:
-    """Pulls: a reader that is slow costs nothing. Ends after `end`, or by `reconnect` as the server stops."""
+async def server_sent_events(
+    request: HttpRequest,
+    events: AsyncIterator[LogEvent],
+    authenticate: Authenticate,
+) -> AsyncIterator[bytes]:
+    """Pulls: a reader that is slow costs nothing. Ends after `end`, by `reconnect` as the server stops, and
+    as soon as the reader's credential has ended: whoever comes back hears why.
+    """
     yield COMMENT  # headers are sent with the first bytes, and a browser waits for them
     closing = asyncio.ensure_future(closing_of(request).wait())
+    ended = asyncio.ensure_future(credential_ended(request, authenticate))
     coming = asyncio.ensure_future(_next(events))
     try:
         while True:
             await asyncio.wait(
-                [closing, coming], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                [closing, ended, coming], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED
             )
             if closing.done():
                 yield RECONNECT
+                return
+            if ended.done():
+                _log.warning("stream_ended", code=Unauthenticated.code)
                 return
             if not coming.done():
                 yield COMMENT
@@ -50,9 +62,9 @@ async def server_sent_events(request: HttpRequest, events: AsyncIterator[LogEven
         # The status has been sent: the stream ends, and the reader resumes with its last id.
         _log.warning("stream_ended", code=error.code, detail=error.detail)
     finally:
-        closing.cancel()
-        coming.cancel()
-        await asyncio.gather(closing, coming, return_exceptions=True)
+        for task in (closing, ended, coming):
+            task.cancel()
+        await asyncio.gather(closing, ended, coming, return_exceptions=True)
 
 
 async def _next(events: AsyncIterator[LogEvent]) -> LogEvent | None:

@@ -32,7 +32,7 @@ from entrypoints.http.ids import job_id_of
 from entrypoints.http.log_stream import EVENTS, server_sent_events
 from entrypoints.http.operation import Answer, Cases, HttpRequest, operation
 from entrypoints.http.reading import query_of
-from entrypoints.http.refusals import NotAcceptable, ParametersDisagree, RangeNotSatisfiable
+from entrypoints.http.refusals import NotAcceptable, ParametersDisagree, RangeNotSatisfiable, TooManyStreams
 from entrypoints.http.views import LineView, line_view
 
 TEXT: Final = "text/plain"
@@ -272,7 +272,7 @@ def _part_of(
             media=EVENTS,
         ),
     ),
-    errors=(JobNotFound, InvalidCursor, DatabaseUnavailable),
+    errors=(JobNotFound, InvalidCursor, TooManyStreams, DatabaseUnavailable),
 )
 async def stream_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[Any]:
     """Each line once and in order, across all attempts, until the job is final."""
@@ -282,9 +282,10 @@ async def stream_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cas
     await use_cases.read_job(which)
     await _check(use_cases, which, Position.parse(after))
     stream = Stream(query.stream) if query.stream else None
-    events: AsyncIterator[bytes] = server_sent_events(request, use_cases.follow_log(which, after, stream))
-    # X-Accel-Buffering: nginx holds a stream back until its buffer is full.
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    use_cases.limits.count_stream(request.scope, request.user)
+    lines = use_cases.follow_log(which, after, stream)
+    events: AsyncIterator[bytes] = server_sent_events(request, lines, use_cases.authenticate)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx would fill a buffer first
     return Streaming(events, media_type=EVENTS, headers=headers)
 
 

@@ -1,6 +1,6 @@
 """The ways in which the HTTP edge itself says no, before or around the use cases."""
 
-from domain.errors import EtlError, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from domain.errors import EtlError, Forbidden, Invalid, NotFound, Overloaded, Unauthenticated, Unavailable
 
 
 class BadRequest(EtlError):  # noqa: N818 - kinds are named as the caller hears them
@@ -57,6 +57,13 @@ class FailuresNotCounted(Unavailable):
 
     code = "failures-not-counted"
     title = "Failed logins cannot be counted at the moment"
+
+
+class TooManyStreams(Overloaded):
+    """You follow as many logs as one key or token may at once. Close one, or read logs without following."""
+
+    code = "too-many-streams"
+    title = "Too many live streams"
 
 
 class HostNotAllowed(Forbidden):

@@ -4,7 +4,9 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -12,7 +14,7 @@ import pytest_asyncio
 
 from domain.access import Scope
 from domain.job import Job
-from entrypoints.http import log_stream
+from entrypoints.http import auth, log_stream
 from entrypoints.http.app import HttpConfig
 from entrypoints.http.server import STOP_SECONDS, HttpServer, serve
 from tests.builders import failed
@@ -171,6 +173,66 @@ async def test_a_reader_that_goes_leaves_nothing_behind(live: Live) -> None:
     await until_followed(live.api)
     await live.client.aclose()
     await until_followed(live.api, 0)
+
+
+# -- whom a stream is for ---------------------------------------------------------------------------
+
+
+async def test_a_stream_ends_within_ten_seconds_of_its_keys_revocation(live: Live) -> None:
+    job = await live.job()
+    issued = await live.client.post("/api/v1/keys", json={"name": "reader", "scopes": ["logs:read"]})
+    reader = {"Authorization": f"Bearer {issued.json()['secret']}"}
+    reading = asyncio.create_task(live.events(job, **reader).all())
+    staying = asyncio.create_task(live.events(job).all())
+    await until_followed(live.api, 2)
+    assert (await live.client.delete(f"/api/v1/keys/{issued.json()['id']}")).status_code == 204
+    async with asyncio.timeout(10):
+        events = await reading
+    assert [event["event"] for event in events if "event" in event] == ["state"]
+    again = await live.client.get(f"/api/v1/jobs/{job.id}/log/stream", headers=reader)
+    assert again.status_code == 401
+    assert not staying.done()
+    await live.api.end(job)
+    assert [event["event"] for event in await staying if "event" in event][-1] == "end"
+
+
+async def test_a_stream_ends_when_its_token_expires_and_not_because_nobody_can_tell(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "RECHECK_SECONDS", 0.02)
+    job = await live.job()
+    token = live.api.token(Scope.LOGS_READ)
+    reading = asyncio.create_task(live.events(job, Authorization=f"Bearer {token}").all())
+    await until_followed(live.api)
+    live.api.tokens.away = True
+    await asyncio.wait([reading], timeout=0.2)
+    assert not reading.done()
+    live.api.tokens.away = False
+    live.api.tokens.issued[token] = replace(live.api.tokens.issued[token], expires_at=datetime.now(UTC))
+    async with asyncio.timeout(PATIENCE):
+        await reading
+    await until_followed(live.api, 0)
+
+
+async def test_a_caller_follows_at_most_twenty_logs_and_a_closed_one_makes_room(live: Live) -> None:
+    job = await live.job()
+    key = {"Authorization": f"Bearer {await live.api.key(Scope.LOGS_READ)}"}
+    url = f"/api/v1/jobs/{job.id}/log/stream"
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=live.client.base_url, limits=limits, timeout=PATIENCE) as client:
+        async with AsyncExitStack() as stack:
+            for _ in range(20):
+                answer = await stack.enter_async_context(client.stream("GET", url, headers=key))
+                assert answer.status_code == 200
+            refused = await client.get(url, headers=key)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too-many-streams")
+            assert int(refused.headers["retry-after"]) > 0
+            await until_followed(live.api, 20)
+            other = await stack.enter_async_context(live.client.stream("GET", url))
+            assert other.status_code == 200
+        await until_followed(live.api, 0)
+        async with client.stream("GET", url, headers=key) as answer:
+            assert answer.status_code == 200
 
 
 # -- stopping --------------------------------------------------------------------------------------
