@@ -35,7 +35,10 @@ class Group:
     def make(self) -> str | None:
         """Its kind; None where it cannot be made."""
         with suppress(OSError):
-            os.makedirs(self.path, 0o755, exist_ok=True)
+            try:
+                os.mkdir(self.path, 0o755)
+            except FileNotFoundError:
+                os.makedirs(self.path, 0o755, exist_ok=True)
         return self.kind
 
     def join(self, pid: int = 0) -> None:
@@ -85,6 +88,9 @@ class Group:
 
     def _remove(self) -> bool:
         """False while something lives in it."""
+        with suppress(OSError):  # most have no group below them
+            os.rmdir(self.path)
+            return True
         try:
             for directory, _, _ in os.walk(self.path, topdown=False):
                 os.rmdir(directory)
