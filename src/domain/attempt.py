@@ -86,8 +86,10 @@ class Exit:
     `processes_left` is the proof that nothing outlived the attempt (0), `left_behind` how many
     processes were still alive when the main one had gone, and were stopped, unless the job wants them
     `kept`: then they are told as `4711 redis-server`, the first of them. `containment` is what
-    held the tree, `limits` how each limit that the job has was enforced: `polled`, `rlimit`, `none`.
-    `oom_kill`: killed from outside while the kernel's out-of-memory killer was at work.
+    held the tree, `limits` how each limit that the job has was enforced: `cgroup_v2`, `cgroup_v1`,
+    `polled`, `rlimit`, `none`. `oom_kills` is how many processes the kernel killed for memory while it
+    ran: its own where a group keeps its limit, else those of the whole machine. `oom_kill`: its main
+    process was killed from outside meanwhile.
     """
 
     exit_code: int | None = None
@@ -102,6 +104,7 @@ class Exit:
     containment: str = "subreaper"
     limits: Mapping[str, str] = field(default_factory=dict)
     oom_kill: bool = False
+    oom_kills: int = 0
     log_bytes: int = 0
     log_lost_bytes: int = 0
 

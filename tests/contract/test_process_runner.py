@@ -219,7 +219,7 @@ async def test_the_record_names_each_limit_and_how_it_was_enforced(
     process = await runner.start(limited)
     exit_ = await process.wait()
     assert set(exit_.limits) == {"memory_bytes", "open_files"}
-    assert set(exit_.limits.values()) <= {"polled", "rlimit", "none"}
+    assert set(exit_.limits.values()) <= {"cgroup_v2", "cgroup_v1", "polled", "rlimit", "none"}
 
 
 async def test_the_next_life_adopts_what_runs_and_what_ended(world: World) -> None:

@@ -168,6 +168,7 @@ class RunDirectory:
             deadline_ns=int(launch.deadline * 1e9),
             limits=asdict(launch.resources),
             group=means.group_of(name_of(launch.ref)),
+            memory_group=means.memory_group_of(name_of(launch.ref)),
             user=means.user,
             log_max_bytes=launch.log_max_bytes,
             secrets=list(launch.secrets),

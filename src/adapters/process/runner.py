@@ -58,9 +58,7 @@ class SupervisedProcessRunner:
         if self._zygote is not None:
             self._zygote.close()
             self._zygote = None
-        if self._means.groups is not None:
-            with suppress(OSError):  # what still runs is in one of the groups in it
-                self._means.groups.rmdir()
+        self._means.leave()
         while self._seats:
             self._seats.pop().leave()
 

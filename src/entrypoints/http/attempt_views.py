@@ -30,6 +30,14 @@ class AttemptView(Struct, kw_only=True):
     kept: Annotated[
         list[str], Meta(description="Those that were not stopped.", examples=[["4711 redis-server"]])
     ]
+    oom_kills: Annotated[
+        int | None,
+        Meta(
+            description="Killed by the kernel for memory meanwhile: its own processes where `limits` names a"
+            " control group, else of the machine.",
+            examples=[0],
+        ),
+    ]
     containment: Annotated[
         str | None,
         Meta(
@@ -40,8 +48,8 @@ class AttemptView(Struct, kw_only=True):
     limits: Annotated[
         dict[str, str] | None,
         Meta(
-            description="How each limit that the job has was enforced: `polled`, `rlimit`, `polled+rlimit`"
-            " or `none`.",
+            description="How each limit that the job has was enforced: `cgroup_v2`, `cgroup_v1`, `polled`,"
+            " `rlimit`, `polled+rlimit` or `none`.",
             examples=[{"memory_bytes": "polled"}],
         ),
     ]
@@ -90,6 +98,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         processes_left=facts.processes_left if facts else None,
         left_behind=facts.left_behind if facts else None,
         kept=list(facts.kept) if facts else [],
+        oom_kills=facts.oom_kills if facts else None,
         containment=facts.containment if facts else None,
         limits=dict(facts.limits) if facts else None,
     )

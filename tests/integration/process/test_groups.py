@@ -108,8 +108,11 @@ async def test_where_no_group_can_be_made_for_an_attempt_the_record_does_not_pre
 def test_a_hierarchy_that_cannot_be_written_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(means, "_own_groups", lambda: iter([(V2, tmp_path / "nowhere"), (V1, Path("/proc"))]))
-    assert means.means_of(tmp_path, None).groups is None
+    monkeypatch.setattr(
+        means, "_own_groups", lambda *_: iter([(V2, tmp_path / "nowhere"), (V1, Path("/proc"))])
+    )
+    found = means.means_of(tmp_path, None)
+    assert (found.groups, found.memory) == (None, None)
 
 
 def _environment(pid: int) -> bytes:

@@ -23,7 +23,8 @@ class Launch(NamedTuple):
     """Times are nanoseconds; `deadline_ns` is on `kernel.elapsed_ns`.
 
     `limits` are the fields of domain.resources.Resources. `group` is the path of the control group to
-    make for it, `user` whom it runs as, if not as the supervisor. `boot_id` names this start of the machine,
+    make for it, `memory_group` of the one that keeps a limit of memory (with version 2 the same),
+    `user` whom it runs as, if not as the supervisor. `boot_id` names this start of the machine,
     `keep` is domain.policy.LeftBehind.
     """
 
@@ -41,6 +42,7 @@ class Launch(NamedTuple):
     deadline_ns: int
     limits: dict[str, float | None]
     group: str | None
+    memory_group: str | None
     user: User | None
     log_max_bytes: int
     secrets: list[str]

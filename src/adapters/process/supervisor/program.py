@@ -56,6 +56,9 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
         if launch.group is not None:
             step = "control group"
             Group(launch.group).join()
+        if launch.memory_group is not None:
+            step = "memory group"
+            Group(launch.memory_group).join()
         step = "limits"
         limits.restrict(launch.limits)
         if launch.user is not None:

@@ -6,9 +6,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.process.supervisor import kernel, limits, program, start_errors, tree, verdict
+from adapters.process.supervisor import kernel, program, start_errors, tree, verdict
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.descendants import Descendants
+from adapters.process.supervisor.enforcement import Enforcement
 from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.pump import Pump
@@ -70,8 +71,9 @@ class Supervisor:
             self._tree.group, containment = Group(group), kind
         else:
             self._launch = self._launch._replace(group=None)
-        how = limits.enforcement(self._launch.limits)
-        return {**self._run(), "containment": containment, "limits": how}
+        self._limits = Enforcement(self._launch)
+        self._launch = self._launch._replace(memory_group=self._limits.memory_group)
+        return {**self._run(), "containment": containment, "limits": self._limits.how}
 
     @property
     def keeps(self) -> bool:
@@ -131,7 +133,6 @@ class Supervisor:
         launch = self._launch
         pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets, keep=launch.keep)
         self._started = kernel.elapsed_ns()
-        self._oom_kills = kernel.out_of_memory_kills()
         self._fuse.burn_until(self._deadline + FUSE_NS)
         try:
             self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
@@ -144,7 +145,7 @@ class Supervisor:
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
         self._measure_at = self._started + _FIRST_MEASURE_NS if kernel.LINUX else _NEVER
-        self._poll_at = self._started + _POLL_NS if limits.are_polled(self._launch.limits) else _NEVER
+        self._poll_at = self._started + _POLL_NS if self._limits.needs_looks else _NEVER
         self._watch()
         return self._conclude(pump, told)
 
@@ -181,9 +182,7 @@ class Supervisor:
 
     def _enforce(self, now: int) -> None:
         """Memory and processes would only grow during a grace; processor time hurts nobody so soon."""
-        wanted = self._launch.limits
-        reason = limits.exceeded(wanted, self._tree.taken(wanted.get("memory_bytes")))
-        if reason is not None:
+        if (reason := self._limits.passed(self._tree)) is not None:
             self._stop(reason, self._launch.grace_ns if reason == "cpu" else 0)
         cost = kernel.elapsed_ns() - now
         self._poll_at = now + max(_POLL_NS, cost * _POLL_COST)
@@ -255,6 +254,9 @@ class Supervisor:
 
     def _conclude(self, pump: Pump, told: int) -> dict[str, Any]:
         self._fuse.burn_until(0)
+        kills = self._limits.oom_kills
+        if self._stopped is None and self._limits.memory_is_passed:
+            self._stopped = "memory"  # nobody had looked again before it ended
         behind = self._tree.alive() if self._ended and not self._tree.empty else []
         if behind and self._launch.keep and self._stopped is None and self._tree.main_status == 0:
             self._kept = tree.names(behind)
@@ -264,12 +266,13 @@ class Supervisor:
             left = self._kill()
             pump.finish(DRAIN_SECONDS)
         return {
-            **verdict.of(self._launch, self._tree.main_status, told, self._stopped, self._oom_kills),
+            **verdict.of(self._launch, self._tree.main_status, told, self._stopped, kills),
             "usage": {
                 "wall_seconds": ((self._ended or kernel.elapsed_ns()) - self._started) / 1e9,
                 "cpu_seconds": self._tree.cpu_seconds,
                 "max_rss_bytes": self._tree.max_rss_bytes,
             },
+            "oom_kills": kills,
             "processes_left": left,
             "left_behind": len(behind),
             "kept": self._kept,
@@ -285,4 +288,6 @@ class Supervisor:
 
     def _leave_the_group(self) -> int:
         """How many are left in it."""
-        return self._tree.group.clear() if self._tree.group is not None else 0
+        left = self._tree.group.clear() if self._tree.group is not None else 0
+        self._limits.end()
+        return left

@@ -4,7 +4,7 @@ import os
 import signal
 from typing import Any, Final
 
-from adapters.process.supervisor import kernel, program, start_errors
+from adapters.process.supervisor import program, start_errors
 from adapters.process.supervisor.launch import Launch
 
 TOO_LATE: Final = {"lost": "Its lease had expired before the program could be started."}
@@ -12,7 +12,7 @@ TOO_LATE: Final = {"lost": "Its lease had expired before the program could be st
 
 def of(launch: Launch, status: int | None, told: int, stopped: str | None, oom_kills: int) -> dict[str, Any]:
     """`status` is None where it could not be killed; `told` the error pipe of its start; `stopped` the
-    domain.attempt.Stop; `oom_kills` how many the kernel had killed for memory before it started.
+    domain.attempt.Stop; `oom_kills` how many the kernel has killed for memory while it ran.
     """
     if status is None:
         return {"lost": "Its main process could not be killed.", "stopped": stopped}
@@ -21,6 +21,6 @@ def of(launch: Launch, status: int | None, told: int, stopped: str | None, oom_k
     code = os.waitstatus_to_exitcode(status)
     if stopped is None and code == -signal.SIGXCPU and launch.limits.get("cpu_seconds"):
         stopped = "cpu"
-    by_kernel = code == -signal.SIGKILL and kernel.out_of_memory_kills() > oom_kills
+    by_kernel = code == -signal.SIGKILL and oom_kills > 0
     ended = {"exit_code": code} if code >= 0 else {"signal_number": -code}
     return {**ended, "stopped": stopped, "oom_kill": by_kernel and stopped is None}
