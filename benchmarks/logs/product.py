@@ -60,8 +60,8 @@ class Product:
             while not self._done.wait(0.05):
                 self.peak = max(self.peak, self.memory)
 
-    def submit(self, command: list[str]) -> str:
-        answer = self.http.post("/jobs", json={"command": command})
+    def submit(self, command: list[str], **environment: str) -> str:
+        answer = self.http.post("/jobs", json={"command": command, "environment": environment})
         answer.raise_for_status()
         return str(answer.json()["id"])
 

@@ -18,10 +18,10 @@ from application.ports.process_runner import Launch, ProcessRunner, RunningProce
 from application.ports.script_catalog import ScriptCatalog
 from application.trace_attempt import TraceAttempt
 from domain.attempt import Ending, Exit, Outcome, Stop, judge
-from domain.command import secret_values
 from domain.errors import LogNotFound, UnknownScript
 from domain.job import Job
 from domain.log import LogRef, shown
+from domain.secret import secret_values
 
 LAST_LINES: Final = 20
 """How much of its log a failure carries in its reason."""
@@ -77,6 +77,8 @@ class RunAttempt:
     environment: Mapping[str, str]
     """The names passed through from the worker's own environment."""
     log_max_bytes: int = 1024**3
+    secrets: tuple[str, ...] = ()
+    """What no log may hold, whatever the environment says."""
 
     async def __call__(self, job: Job) -> Job | None:
         """The job after its attempt; None where the attempt was not started. Raises LateAttempt."""
@@ -183,7 +185,7 @@ class RunAttempt:
             stop_grace_seconds=job.spec.stop_grace_seconds or 0,
             deadline=self.held.deadline(is_last_attempt=job.is_last_attempt),
             log_max_bytes=self.log_max_bytes,
-            secrets=secret_values(environment),
+            secrets=(*secret_values(environment), *self.secrets),
             resources=job.spec.resources,
             left_behind=job.spec.left_behind,
         )

@@ -17,8 +17,6 @@ _ENVIRONMENT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REFUSED_NAME: Final = re.compile(
     r"ETL_.*|LD_.*|DYLD_.*|PYTHON.*(STARTUP|HOME|PATH)|BASH_ENV|ENV|IFS|TRACEPARENT", re.ASCII
 )
-_SECRET_NAME: Final = re.compile(r".*(PASS(WORD|WD)?|SECRET|TOKEN|KEY|CREDENTIALS?|DSN|URL).*", re.ASCII)
-MASK: Final = "***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +73,6 @@ def environment_faults(environment: Mapping[str, str]) -> Iterator[Place]:
         elif _REFUSED_NAME.fullmatch(name.upper()):
             yield Place(pointer, "this name is reserved: it would change which program runs")
         yield from _nul(pointer, value)
-
-
-def mask_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment as it may be shown: values whose names look like secrets become `***`."""
-    return {n: MASK if _SECRET_NAME.fullmatch(n.upper()) else v for n, v in environment.items()}
-
-
-def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """What must not stand in a log: the values that `mask_secrets` masks."""
-    return tuple(
-        {value for name, value in environment.items() if value and _SECRET_NAME.fullmatch(name.upper())}
-    )
 
 
 def _parameter_faults(name: str, value: Parameter) -> Iterator[Place]:

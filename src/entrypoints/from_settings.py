@@ -8,11 +8,13 @@ from uuid import UUID
 from application.ports.clock import Clock
 from application.ports.rate_limits import RateLimits
 from application.submit_jobs import SubmitRules
+from domain.secret import passwords_in
 from domain.worker import Worker
 from entrypoints.http.addresses import Addresses
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.limits import RequestLimits
 from entrypoints.settings import Settings, is_loopback
+from entrypoints.settings.values import all_settings
 from entrypoints.version import VERSION
 
 
@@ -64,3 +66,10 @@ def this_worker(settings: Settings) -> Worker:
 def passed_environment(settings: Settings) -> Mapping[str, str]:
     """What of this process's environment reaches a script: the configured names, and nothing else."""
     return {name: os.environ[name] for name in settings.process.environment if name in os.environ}
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """The secrets among the settings, and the passwords within them: no log may hold them."""
+    values = [setting.of(settings) for setting in all_settings() if setting.is_secret]
+    whole = [value for value in values if isinstance(value, str)]
+    return (*whole, *(password for value in whole for password in passwords_in(value)))

@@ -236,6 +236,7 @@ class Container(DeclarativeContainer):
         held=held,
         environment=Callable(from_settings.passed_environment, settings),
         log_max_bytes=settings.provided.logs.max_size,
+        secrets=Callable(from_settings.secrets_of, settings),
     )
     worker: Provider[WorkerLoop] = Singleton(
         WorkerLoop,

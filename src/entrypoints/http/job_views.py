@@ -5,10 +5,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from domain.attempt import Outcome, Reason, Usage
-from domain.command import mask_secrets
 from domain.job import Job, JobState
 from domain.policy import ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import Resources
+from domain.secret import mask_secrets
 from entrypoints.http.schemas import ParameterValue
 from entrypoints.http.view_types import Cursor, Id, Uuid, When
 

@@ -61,3 +61,22 @@ def test_nothing_but_the_beginning_of_a_secret_waits_for_what_follows() -> None:
     assert masker.feed(b"ond") == b"second"
     assert masker.feed(b"secret-") == b""
     assert masker.feed(b"1!") == b"***!"
+
+
+@pytest.mark.parametrize("user", ["", "a", "ab", "etl"])
+@pytest.mark.parametrize("after", ["", "x", "xy", "xyz"])
+def test_a_secret_is_found_amid_other_bytes_in_base64(user: str, after: str) -> None:
+    """`Authorization: Basic …` holds `user:password`: the password is not where base64 begins."""
+    value = "correct-horse"
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        header = encode(f"{user}:{value}{after}".encode())
+        told = masked([value], b"Basic " + header + b"\n")
+        assert b"***" in told
+        left = told.removeprefix(b"Basic ").rstrip().split(b"***")
+        of_the_others = (len(user) + 1 + len(after)) * 4 // 3
+        assert len(b"".join(left)) <= of_the_others + 6  # what it shares with them, and the padding
+
+
+def test_what_only_begins_like_a_secret_in_base64_is_left() -> None:
+    data = base64.b64encode(b"correct-h0rse and others")
+    assert masked(["correct-horse"], data) == data

@@ -55,6 +55,13 @@ async def test_the_program_is_started_as_the_job_says(world: World) -> None:
     assert (launch.timeout_seconds, launch.stop_grace_seconds) == (60.0, 1.0)
 
 
+async def test_no_log_may_hold_what_is_secret_in_the_environment_or_in_the_settings(world: World) -> None:
+    world.run = replace(world.run, secrets=("of-the-settings",))
+    environment = {"API_TOKEN": "abcdef", "SOURCE": "postgresql://u:hunter22@db/x", "REGION": "eu"}
+    await ran(world, await world.claimed(environment=environment))
+    assert set(world.runner.launches[0].secrets) == {"abcdef", "hunter22", "of-the-settings"}
+
+
 async def test_the_start_and_the_end_of_an_attempt_are_counted(world: World) -> None:
     await ran(world, await world.claimed())
     await ran(world, await world.claimed(), BAD)
