@@ -40,7 +40,7 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every check, whatever the others say."""
-    here = [_packages(), *_directories(settings), _disk(settings), _kill_mechanism()]
+    here = [_packages(), *_directories(settings), _disk(settings), _kill_mechanism(settings)]
     return [*here, *await _database(settings)]
 
 
@@ -93,12 +93,20 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", seen)
 
 
-def _kill_mechanism() -> Finding:
-    how = containment()
+def _kill_mechanism(settings: Settings) -> Finding:
+    how, kernel_limits_memory = containment(settings.data.directory)
     if how == "best_effort":
         cure = "Run workers on Linux where nothing may be left behind."
         return Finding("kill mechanism", "process groups: a program that daemonizes may escape", cure)
-    return Finding("kill mechanism", f"{how}: nothing that a program forks escapes")
+    seen = f"{how}: nothing that a program forks escapes"
+    if how == "subreaper":
+        seen += (
+            ", unless worker, zygote and supervisor are killed in the same instant: a daemon that has cleared"
+            " its environment lives on then (control groups would find it: as root, or with Delegate=yes)"
+        )
+    return Finding(
+        "kill mechanism", f"{seen}; memory is {'limited by the kernel' if kernel_limits_memory else 'polled'}"
+    )
 
 
 # -- the database ---------------------------------------------------------------------------------------

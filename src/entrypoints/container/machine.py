@@ -18,7 +18,9 @@ from adapters.postgres.horizon import horizon_holder
 from adapters.postgres.migrate import migrate
 from adapters.postgres.migrate import pending as pending_migrations
 from adapters.postgres.schema_version import require_schema
+from adapters.process.means import means_of
 from adapters.process.supervisor import kernel
+from adapters.process.supervisor.group import Group
 from adapters.system.clock import SystemChance
 from application.held_attempts import HeldAttempts
 from application.ports.clock import Clock
@@ -47,9 +49,16 @@ EMBEDDED_EVENTS: Final = {"postgres.died": "postgres_died"}
 """What the embedded database tells, by the names of docs/observability.md."""
 
 
-def containment() -> str:
-    """How process trees are held together on this machine, in the words of an attempt's record."""
-    return "subreaper" if kernel.LINUX else "best_effort"
+def containment(data: Path) -> tuple[str, bool]:
+    """How process trees are held together here, in the words of an attempt's record, and whether the kernel
+    limits their memory: tried out, as a worker of this user on this data directory would.
+    """
+    if not kernel.LINUX:
+        return "best_effort", False
+    means = means_of(data / "run" / "doctor", None)
+    kind = None if means.groups is None else Group(str(means.groups)).kind
+    means.leave()
+    return kind or "subreaper", means.memory is not None
 
 
 def running_embedded(data: Path) -> str | None:

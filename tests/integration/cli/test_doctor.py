@@ -1,13 +1,17 @@
 """What the doctor sees, by making it so."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from adapters.postgres.migrate import migrate
+from adapters.process.means import means_of
+from adapters.process.supervisor.group import V1, V2
 from entrypoints import doctor
+from entrypoints.container import machine
 from entrypoints.doctor import Finding, examine
 from entrypoints.settings import Settings, load
 
@@ -39,6 +43,20 @@ async def test_directories_that_are_missing_or_open_to_all_are_named_with_the_cu
     assert found["logs.directory"].cure == f"mkdir -p {tmp_path / 'logs'}, or set logs.directory."
     assert found["scripts.directory"].cure == f"chmod o-w {tmp_path / 'scripts'}"
     assert found["database"].cure == "Start `etl serve`, or set database.url."
+
+
+@pytest.mark.parametrize("kinds", [(), (V2,), (V1,)], ids=["none", V2, V1])
+async def test_the_kill_mechanism_is_tried_and_its_gap_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: tuple[str, ...]
+) -> None:
+    """As where no control group may be made, as a plain user or in a container, and as where one may."""
+    monkeypatch.setattr(machine, "means_of", partial(means_of, kinds=kinds))
+    found = (await seen(settings(tmp_path)))["kill mechanism"]
+    how = found.seen.partition(":")[0]
+    assert found.cure is None
+    assert how in {"subreaper", *kinds}
+    assert ("killed in the same instant" in found.seen) == (how == "subreaper")
+    assert ("memory is polled" in found.seen) or how != "subreaper"
 
 
 async def test_too_little_disk_is_named(tmp_path: Path) -> None:
