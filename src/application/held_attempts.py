@@ -51,11 +51,16 @@ class HeldAttempts:
     @property
     def free(self) -> int:
         """How many may be claimed. No more reports are ever owed than there are slots."""
-        running = len(self._claims) - len(self._vacated)
-        return max(0, min(self.slots - running, 2 * self.slots - len(self._claims)))
+        return max(0, min(self.slots - self.used, 2 * self.slots - len(self._claims)))
+
+    @property
+    def used(self) -> int:
+        """Slots of attempts whose programs have not ended."""
+        return len(self._claims) - len(self._vacated)
 
     @property
     def taken(self) -> int:
+        """How many attempts are held, with those whose end is being reported."""
         return len(self._claims)
 
     def hear(self, at: float) -> None:

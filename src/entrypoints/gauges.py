@@ -35,7 +35,7 @@ def gauges_of(pools: Callable[[], Iterable[Pool]], held: HeldAttempts, clock: Cl
 
     def used() -> Samples:
         if is_worker():
-            yield {}, held.taken
+            yield {}, held.used
 
     def lease() -> Samples:
         if is_worker():
