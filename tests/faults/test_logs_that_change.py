@@ -71,6 +71,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with httpx.AsyncClient(base_url=address, headers=headers, timeout=PATIENCE) as client:
         made = await client.post("/api/v1/jobs", json={"script": "load.py"})
         running = await api.start(made.json()["id"])
+        await store.announce((running.worker or "").rpartition(":")[0])
         file = store.target(LogRef(job_id=running.id, fence=running.fence))
         writer = LogWriter(file)
         for begin in range(0, len(TEXT), 100_000):
