@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 import pytest
@@ -102,6 +103,11 @@ def test_no_panel_lies_over_another() -> None:
     ]
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < 24
+
+
+def test_the_picture_in_the_documents_shows_every_panel() -> None:
+    picture = (ROOT / "docs/dashboard.svg").read_text(encoding="utf-8")
+    assert [panel["title"] for panel in panels() if f">{escape(panel['title'])}<" not in picture] == []
 
 
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: apt-get install prometheus)")
