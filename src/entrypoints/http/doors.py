@@ -13,11 +13,15 @@ from entrypoints.http.config import HttpConfig
 from entrypoints.http.refusals import (
     BadRequest,
     BodyTooLarge,
+    HeadTooLarge,
     HostNotAllowed,
     OriginNotAllowed,
     RouteNotFound,
     UnsupportedMediaType,
 )
+
+MAX_HEADERS: Final = 100
+MAX_HEAD_BYTES: Final = 32 * 1024
 
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?", re.ASCII)
 
@@ -34,6 +38,14 @@ class Doors:
             if (error := door(self.config, scope, headers)) is not None:
                 return error
         return None
+
+
+def _head(_: HttpConfig, scope: HTTPScope, __: Headers) -> EtlError | None:
+    """What the server reads in one piece it does not measure."""
+    headers = list(scope["headers"])
+    if len(headers) > MAX_HEADERS or sum(len(n) + len(v) for n, v in headers) > MAX_HEAD_BYTES:
+        return HeadTooLarge(f"Send at most {MAX_HEADERS} headers of {MAX_HEAD_BYTES} bytes together.")
+    return None
 
 
 def _host(config: HttpConfig, _: HTTPScope, headers: Headers) -> EtlError | None:
@@ -99,6 +111,7 @@ def _name(host: str) -> str:
 
 
 DOORS: Final[tuple[Callable[[HttpConfig, HTTPScope, Headers], EtlError | None], ...]] = (
+    _head,
     _host,
     _origin,
     _path,

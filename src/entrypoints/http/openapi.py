@@ -24,6 +24,7 @@ from entrypoints.http.refusals import (
     BodyTooLarge,
     BodyTooSlow,
     FailuresNotCounted,
+    HeadTooLarge,
     HostNotAllowed,
     InternalError,
     MalformedJson,
@@ -37,7 +38,7 @@ from entrypoints.http.schemas import JobRequest
 
 REFERENCE: Final = "#/components/schemas/{name}"
 BODY_ERRORS: Final = (MalformedJson, SchemaBroken, BodyTooLarge, BodyTooSlow, UnsupportedMediaType)
-DOOR_ERRORS: Final = (OriginNotAllowed, HostNotAllowed, InternalError)
+DOOR_ERRORS: Final = (HeadTooLarge, OriginNotAllowed, HostNotAllowed, InternalError)
 KEY_ERRORS: Final = (
     TwoCredentials,
     Unauthenticated,

@@ -29,6 +29,7 @@ from entrypoints.http.refusals import (
     BadRequest,
     BodyTooLarge,
     BodyTooSlow,
+    HeadTooLarge,
     InternalError,
     MethodNotAllowed,
     NotAcceptable,
@@ -56,6 +57,7 @@ STATUS: Final[Mapping[type[EtlError], int]] = {
     LogElsewhere: 421,
     Invalid: 422,
     Overloaded: 429,
+    HeadTooLarge: 431,
     InternalError: 500,
     Unavailable: 503,
 }

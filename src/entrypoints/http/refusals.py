@@ -118,6 +118,13 @@ class BodyTooLarge(EtlError):  # noqa: N818 - as above
     title = "The body is too large"
 
 
+class HeadTooLarge(EtlError):  # noqa: N818 - as above
+    """The request's headers are more than this server takes (RFC 6585, 5)."""
+
+    code = "head-too-large"
+    title = "The headers are too large"
+
+
 class UnsupportedMediaType(EtlError):  # noqa: N818 - as above
     """Bodies are `application/json` in UTF-8, and say so in `Content-Type`."""
 

@@ -11,9 +11,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from entrypoints.http.closing import EXTENSION
 from entrypoints.http.connection import HEAD_SECONDS, Connection, connection_of
+from entrypoints.http.doors import MAX_HEAD_BYTES
 
 KEEP_ALIVE_SECONDS: Final = 75
-MAX_HEAD_BYTES: Final = 32 * 1024
 STOP_SECONDS: Final = 10
 _LAST_ANSWER: Final = (b"connection", b"close")
 
