@@ -73,8 +73,9 @@ def reading(report: Report, product: Product, job_id: str, count: int) -> None:
 
 
 async def live(report: Report, product: Product, readers: int, lines: int, pause: float) -> None:
+    keys = product.reader_keys(readers)
     job_id = product.submit([sys.executable, "-c", CLOCK, str(lines), str(pause)])
-    found = await asyncio.gather(*(product.delays(job_id) for _ in range(readers)))
+    found = await asyncio.gather(*(product.delays(job_id, key) for key in keys))
     delays = sorted(delay for one in found for delay in one)
     if len(delays) != readers * lines:
         report.missed.append(f"{readers} readers: every line")

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import Final
 from uuid import UUID
 
-from application.ports.job_history import JobHistory
+from application.job_reads import JobRead, JobReads
 from application.ports.log_store import LogStore
 from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
 from application.read_log import FoundLog, Position, ReadLogLines, found_log
@@ -59,7 +59,7 @@ class FollowLog:
     is kept for it.
     """
 
-    history: JobHistory
+    jobs: JobReads
     logs: LogStore
     notifier: Notifier
 
@@ -71,14 +71,15 @@ class FollowLog:
         async with self.notifier.subscribe() as notices:
             while True:
                 # The job is read before its log: when it is final here, its logs are complete.
-                job = await self.history.get(job_id)
+                read = await self.jobs.fresh(job_id)
+                job = read.job
                 if job.state is not told:
                     told = job.state
                     yield job
-                log = await self._log_at(job, position)
+                log = _log_at(read, position)
                 if log is not None:
                     try:
-                        async for event in self._until_changed(log, position, stream, notices):
+                        async for event in self._until_changed(job, log, position, stream, notices):
                             position = Position.parse(event.cursor) if isinstance(event, Line) else position
                             yield event
                     except (LogGone, LogElsewhere) as error:
@@ -90,18 +91,19 @@ class FollowLog:
                 elif job.state.is_final:
                     yield LogEnd(job)
                     return
-                elif await _news(job_id, notices) is News.NONE:
-                    yield Quiet()
+                else:
+                    while await _news(job_id, notices) is News.NONE:
+                        yield Quiet()
+                        if await self._is_another(job):
+                            break
 
-    async def _log_at(self, job: Job, position: Position) -> FoundLog | None:
-        """The first log that the reader has not finished."""
-        if job.fence < position.fence:
-            return None
-        attempts = await self.history.attempts(job.id)
-        return next((found_log(a) for a in attempts if a.fence >= position.fence), None)
+    async def _is_another(self, job: Job) -> bool:
+        """Whether it is worth reading again although nobody said so: a notification may have been lost."""
+        now = (await self.jobs.latest(job.id)).job
+        return (now.state, now.fence) != (job.state, job.fence)
 
     async def _until_changed(
-        self, log: FoundLog, position: Position, stream: Stream | None, notices: Subscription
+        self, job: Job, log: FoundLog, position: Position, stream: Stream | None, notices: Subscription
     ) -> AsyncIterator[Line | Quiet]:
         """The lines that are there and those that come, until the job is worth reading again."""
         read = ReadLogLines(self.logs)
@@ -114,12 +116,22 @@ class FollowLog:
                 continue
             if log.complete:
                 return
-            growth = self.logs.grown(log.ref, page.size, POLL_SECONDS)
-            news = await _news(log.ref.job_id, notices, growth)
-            if news is News.NONE:
-                yield Quiet()
-            if news is not News.GREW:
+            news = News.NONE
+            while news is News.NONE:
+                news = await _news(job.id, notices, self.logs.grown(log.ref, page.size, POLL_SECONDS))
+                if news is News.NONE:
+                    yield Quiet()
+                    if await self._is_another(job):
+                        return
+            if news is News.CHANGED:
                 return
+
+
+def _log_at(read: JobRead, position: Position) -> FoundLog | None:
+    """The first log that the reader has not finished."""
+    if read.job.fence < position.fence:
+        return None
+    return next((found_log(a) for a in read.attempts if a.fence >= position.fence), None)
 
 
 async def _news(

@@ -32,6 +32,7 @@ from application.check_health import CheckHealth
 from application.claim_jobs import ClaimJobs
 from application.follow_log import FollowLog
 from application.held_attempts import HeldAttempts
+from application.job_reads import JobReads
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
@@ -175,7 +176,7 @@ class Container(DeclarativeContainer):
         find_log=Singleton(FindLog, history),
         read_log_bytes=Singleton(ReadLogBytes, logs),
         read_log_lines=read_log_lines,
-        follow_log=Singleton(FollowLog, history, logs, notifier),
+        follow_log=Singleton(FollowLog, Singleton(JobReads, history), logs, notifier),
         list_queues=Singleton(ListQueues, queue),
         pause_queue=Singleton(PauseQueue, queue),
         resume_queue=Singleton(ResumeQueue, queue, notifier),

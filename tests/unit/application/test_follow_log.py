@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from application.follow_log import FollowLog, LogEnd, LogEvent, LogLost, Quiet
+from application.job_reads import JobReads
 from application.ports.notifier import JobChanged, Reconnected
 from domain.errors import InvalidCursor, LogElsewhere
 from domain.job import Job, JobState
@@ -18,7 +19,7 @@ WAIT = 30.0
 
 
 def follow(world: World) -> FollowLog:
-    return FollowLog(world.history, world.logs, world.notifier)
+    return FollowLog(JobReads(world.history), world.logs, world.notifier)
 
 
 async def write(world: World, job: Job, text: str, stream: Stream = Stream.STDOUT) -> None:
