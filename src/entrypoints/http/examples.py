@@ -46,14 +46,14 @@ def with_examples(schemas: Json) -> Json:
     return {name: {**schema, "examples": [example_of(schema, schemas)]} for name, schema in schemas.items()}
 
 
-def problem_example(error: type[EtlError], path: str) -> Json:
-    """How the answer looks when this goes wrong here."""
+def problem_example(error: type[EtlError]) -> Json:
+    """How the answer looks when this goes wrong."""
     problem = Problem(
         type=type_of(error),
         title=error.title,
         status=status_of(error),
         detail=_first_sentence(error),
-        instance=path.format_map(PATH_EXAMPLES),
+        instance=f"/api/v1/jobs/{ID}",
         code=error.code,
         trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
         errors=[FAULT] if issubclass(error, SchemaBroken) else [],

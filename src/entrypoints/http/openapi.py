@@ -113,8 +113,15 @@ def document_of(app: Litestar) -> Json:
         "components": {
             "schemas": with_examples(_narrowed(with_plain_patterns(components))),
             "securitySchemes": SCHEMES,
+            "headers": {name: header_of(header) for name, header in EVERY_ANSWER.items()},
+            "examples": _problems(made for _, _, made in found),
         },
     }
+
+
+def _problems(operations: Iterable[Operation]) -> Json:
+    errors = {error.code: error for made in operations for error in errors_of(made)}
+    return {code: problem_example(error) for code, error in sorted(errors.items())}
 
 
 def _narrowed(schemas: Json) -> Json:
@@ -149,7 +156,7 @@ def _operation(path: str, made: Operation) -> Json:
         # Of other schemes than OAuth's the list names roles (OpenAPI 3.1, 4.8.30).
         "security": [{scheme: [scope]} for scope in made.scopes for scheme in SCHEMES],
         "parameters": parameters_of(path, made),
-        "responses": _responses(path, made),
+        "responses": _responses(made),
     }
     if made.body is not None:
         described["requestBody"] = {"required": True, "content": {JSON: _body(made.body, made.examples)}}
@@ -171,11 +178,11 @@ def _needs(scopes: tuple[Scope, ...]) -> str:
     return f" Scope: {' or '.join(f'`{scope}`' for scope in scopes)}." if scopes else ""
 
 
-def _responses(path: str, made: Operation) -> Json:
+def _responses(made: Operation) -> Json:
     every = EVERY_ANSWER | (headers_told(made.deprecation) if made.deprecation else {})
     responses = {str(answer.status): _answer(answer, every) for answer in made.answers}
     for status, errors in _by_status(errors_of(made)):
-        problem = _problem(path, status, errors, every)
+        problem = _problem(status, errors, every)
         if str(status) in responses:  # a 503 of its own, beside that of the database
             responses[str(status)]["content"] |= problem["content"]
         else:
@@ -207,9 +214,9 @@ def _answer(answer: Answer, every: Mapping[str, Header]) -> Json:
     return described
 
 
-def _problem(path: str, status: int, errors: list[type[EtlError]], every: Mapping[str, Header]) -> Json:
+def _problem(status: int, errors: list[type[EtlError]], every: Mapping[str, Header]) -> Json:
     named = "; ".join(f"[`{error.code}`]({type_of(error)})" for error in errors)
-    examples = {error.code: problem_example(error, path) for error in errors}
+    examples = {error.code: {"$ref": f"#/components/examples/{error.code}"} for error in errors}
     return {
         "description": f"{HTTPStatus(status).phrase}: {named}",
         "headers": _headers({**PROBLEM_HEADERS.get(status, {}), **every}),
@@ -218,7 +225,11 @@ def _problem(path: str, status: int, errors: list[type[EtlError]], every: Mappin
 
 
 def _headers(headers: Mapping[str, Header]) -> Json:
-    return {name: header_of(header) for name, header in headers.items()}
+    """Those of every answer stand in one place."""
+    return {
+        name: {"$ref": f"#/components/headers/{name}"} if name in EVERY_ANSWER else header_of(header)
+        for name, header in headers.items()
+    }
 
 
 def _content(media: str, kind: type | None) -> Json:
