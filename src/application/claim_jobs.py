@@ -10,6 +10,7 @@ from application.ports.job_queue import JobQueue
 from application.ports.meters import Meters
 from application.require_disk_space import RequireDiskSpace
 from application.trace_attempt import TraceAttempt
+from domain.errors import MachineFull
 from domain.job import Job
 
 MAX_CLAIM: Final = 100
@@ -27,10 +28,12 @@ class ClaimJobs:
     trace: TraceAttempt
 
     async def __call__(self) -> Sequence[Job]:
-        """None without a session or a free slot. Raises DiskNearlyFull, DiskUnavailable."""
+        """None without a session or a free slot. Raises DiskNearlyFull, DiskUnavailable, MachineFull."""
         limit = min(self.held.free, MAX_CLAIM)
         if self.held.session_id is None or limit == 0:
             return ()
+        if self.clock.elapsed() < self.held.full_until:
+            raise MachineFull("No process could be made on this machine: too many run, or memory is short.")
         await self.require_disk_space()
         asked_at, heard_at = self.clock.elapsed(), self.held.heard_at
         self.held.heard_at = None

@@ -42,6 +42,8 @@ class HeldAttempts:
         """When the first notice came that no claim has answered yet; none while no slot was free."""
         self.draining = False
         """The worker is about to stop: nothing is started any more, so what was claimed is given back."""
+        self.full_until = 0.0
+        """On Clock.elapsed(): this machine could make no process, so it claims nothing before."""
         self._stopping = False
         self._claims: set[Claim] = set()
         self._vacated: set[Claim] = set()

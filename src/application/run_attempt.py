@@ -23,6 +23,8 @@ from domain.job import Job
 from domain.log import LogRef, shown
 from domain.secret import secret_values
 
+FULL_SECONDS: Final = 5.0
+"""How long a machine that could make no process claims nothing: its queue would fail job by job."""
 LAST_LINES: Final = 20
 """How much of its log a failure carries in its reason."""
 
@@ -135,6 +137,8 @@ class RunAttempt:
         )
         with self.held.holding(held):
             exit_ = await process.wait()
+            if exit_.machine_full:
+                self.held.full_until = self.clock.elapsed() + FULL_SECONDS
             if not exit_.processes_left:
                 self.held.vacate_slot(held.claim)
             is_ours = not self.held.is_disowned(held.claim)

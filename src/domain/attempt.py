@@ -82,7 +82,8 @@ class Stop(StrEnum):
 class Exit:
     """The facts of an ended attempt, as its supervisor saw them; `judge` draws the conclusion.
 
-    Exactly one of `exit_code`, `signal_number`, `start_error` and `lost` says how it ended.
+    Exactly one of `exit_code`, `signal_number`, `start_error` and `lost` says how it ended. `machine_full`:
+    it could not start because no process could be made, which says nothing about the program.
     `processes_left` is the proof that nothing outlived the attempt (0), `left_behind` how many
     processes were still alive when the main one had gone, and were stopped, unless the job wants them
     `kept`: then they are told as `4711 redis-server`, the first of them. `containment` is what
@@ -95,6 +96,7 @@ class Exit:
     exit_code: int | None = None
     signal_number: int | None = None
     start_error: str | None = None
+    machine_full: bool = False
     lost: str | None = None
     stopped: Stop | None = None
     usage: Usage | None = None

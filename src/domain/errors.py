@@ -238,6 +238,13 @@ class DiskNearlyFull(Unavailable):
     title = "The disk is nearly full"
 
 
+class MachineFull(Unavailable):
+    """This machine could make no process a moment ago, so no attempt is started on it for some seconds."""
+
+    code = "machine-full"
+    title = "The machine is full"
+
+
 class DiskUnavailable(Unavailable):
     """The disk that holds the logs does not answer, so no attempt is started."""
 

@@ -17,11 +17,12 @@ LIBRARY: Final = "library"
 NEVER_TALKATIVE: Final = ("sqlalchemy", "httpx", "httpcore", "urllib3", "uvicorn.access")
 """Told from WARNING on, at any level: their other lines hold rows, values and headers, secrets among them."""
 
-Thing = Literal["database", "disk", "rate_limit", "token_keys"]
+Thing = Literal["database", "disk", "machine", "rate_limit", "token_keys"]
 
 OUTAGES: Final[Mapping[Thing, tuple[str, str]]] = {
     "database": ("database_unavailable", "database_back"),
     "disk": ("disk_unavailable", "disk_back"),
+    "machine": ("machine_full", "machine_back"),
     "rate_limit": ("rate_limit_unavailable", "rate_limit_back"),
     "token_keys": ("token_keys_unavailable", "token_keys_back"),
 }

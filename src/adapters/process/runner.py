@@ -98,7 +98,7 @@ class SupervisedProcessRunner:
         try:
             process.follow(await self._supervised(directory, launch))
         except OSError as error:
-            process.end(Exit(start_error=of_the_machine(error.errno or 0)))
+            process.end(Exit(**of_the_machine(error.errno or 0)))
 
     async def _supervised(self, directory: RunDirectory, launch: Launch) -> socket.socket:
         """The connection to the supervisor that the zygote will give it."""

@@ -19,7 +19,7 @@ from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Not
 from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
 from application.run_attempt import RunAttempt
-from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable, WorkerNotFound
+from domain.errors import DatabaseUnavailable, DiskNearlyFull, DiskUnavailable, MachineFull, WorkerNotFound
 from domain.job import Job
 from entrypoints.telemetry import Outage
 from entrypoints.worker.attempts import AttemptTasks
@@ -143,7 +143,7 @@ class WorkerLoop:
     # -- the loops -----------------------------------------------------------------------------------
 
     async def _claim(self) -> None:
-        outage, full = Outage("claim"), Outage("claim", of="disk")
+        outage, full, crowded = Outage("claim"), Outage("claim", of="disk"), Outage("claim", of="machine")
         while not self._draining.is_set():
             self._held.wake.clear()
             try:
@@ -156,8 +156,13 @@ class WorkerLoop:
                 full.began(detail=error.detail)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except MachineFull as error:
+                crowded.began(detail=error.detail)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             outage.ended()
             full.ended()
+            crowded.ended()
             for job in jobs:
                 self._attempts.run(job)
             if not jobs:

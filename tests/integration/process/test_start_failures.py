@@ -12,7 +12,7 @@ from adapters.process.supervisor import start_errors, zygote
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.wakeup import Wakeup
 from domain.attempt import Exit
-from tests.integration.process.rig import CLOCK, Rig
+from tests.integration.process.rig import CLOCK, Rig, eventually
 
 
 def _file(directory: Path, name: str, text: str, mode: int = 0o755) -> str:
@@ -144,13 +144,36 @@ def test_f53_a_machine_that_forks_no_more_fails_this_start_and_not_the_zygote(
     message = {"start": "job-1", "directory": str(tmp_path / "job-1")}
     forks._start(message, theirs.detach(), os.open(os.devnull, os.O_RDONLY))
     messages = Channel(control).receive()
-    assert messages == [{"exit": {"start_error": start_errors.FULL}}]
+    assert messages == [{"exit": {"start_error": start_errors.FULL, "machine_full": True}}]
     assert list(tmp_path.iterdir()) == []  # an attempt without a socket has provably never started
     forks._let_go()
     os.close(silent._read)
     os.close(silent._write)
     worker.close()
     control.close()
+
+
+@pytest.mark.parametrize("most", [1, 2], ids=["no supervisor", "no program"])
+async def test_f53_a_full_machine_says_so_and_starts_again_when_it_has_room(rig: Rig, most: int) -> None:
+    """F53 for real: the zygote in a group of processes that allows it itself, or a supervisor besides."""
+    group = Path("/sys/fs/cgroup/pids") / f"etl-test-{os.getpid()}"
+    if not os.access(group.parent / "cgroup.procs", os.W_OK):
+        pytest.skip("no group with a limit of processes (version 1) may be made here")
+    _confined(group, rig.zygote, most)
+    exit_ = await (await rig.start("/bin/true")).wait()
+    assert (exit_.start_error, exit_.machine_full) == (start_errors.FULL, True)
+    (group / "pids.max").write_text("max")
+    again, _ = await rig.run("/bin/true")
+    assert (again.exit_code, again.machine_full) == (0, False)
+    await rig.runner.close()
+    await eventually(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def _confined(group: Path, pid: int, most: int) -> None:
+    group.mkdir()
+    (group / "cgroup.procs").write_text(str(pid))
+    (group / "pids.max").write_text(str(most))
 
 
 class _Silent(Wakeup):

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from application.ports.notifier import JobChanged, JobsWaiting
-from application.run_attempt import LateAttempt
+from application.run_attempt import FULL_SECONDS, LateAttempt
 from domain.attempt import Exit, Outcome, Usage
 from domain.command import Command
+from domain.errors import MachineFull
 from domain.event import EventKind
 from domain.job import Job, JobState
 from domain.log import Stream
@@ -295,3 +296,18 @@ async def test_an_attempt_that_was_lost_with_its_session_is_not_started(world: W
     world.clock.advance(world.held.terms.seconds + 1)
     assert await ran(world, job) is None
     assert world.runner.launches == []
+
+
+async def test_f53_a_machine_that_could_make_no_process_claims_nothing_for_a_while(world: World) -> None:
+    """F53: or it would fail its whole queue, while other workers have room."""
+    world.runner.exit = Exit(start_error="The machine could not make another process.", machine_full=True)
+    after = await world.run(await world.claimed())
+    assert after is not None
+    assert after.reason is not None
+    assert after.reason.code == "could_not_start"
+    waiting = await world.queued()
+    claim = world.claim()
+    with pytest.raises(MachineFull):
+        await claim()
+    world.clock.advance(FULL_SECONDS)
+    assert [job.id for job in await claim()] == [waiting.id]

@@ -100,7 +100,7 @@ def _in_its_places(given: Launch, supervisor: Supervisor) -> dict[str, Any]:
     try:
         record.begin(given)
     except OSError as error:
-        return {"start_error": start_errors.of_the_machine(error.errno or 0)}
+        return {**start_errors.of_the_machine(error.errno or 0)}
     try:
         scratch.make(given.work_directory, given.user)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from typing import TypedDict
 
 _TOO_MANY = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 FULL = "The machine could not make another process: too many are running, or too little memory is free."
@@ -27,8 +28,14 @@ _IS_DIRECTORY = "The program {name} is a directory."
 _BAD_VALUE = "An argument or a variable holds a NUL character, which none can carry."
 
 
+class Facts(TypedDict):
+    """Of domain.attempt.Exit."""
+
+    start_error: str
+    machine_full: bool
+
+
 def sentence(program: str, step: str, number: int) -> str:
-    """`step` is the one of `program.start` that failed, `number` its errno."""
     if number in _TOO_MANY:
         return FULL
     if step == "value":
@@ -40,9 +47,15 @@ def sentence(program: str, step: str, number: int) -> str:
     return text.format(name=os.path.basename(program), error=described(number))
 
 
-def of_the_machine(number: int) -> str:
+def of_the_machine(number: int) -> Facts:
     """Where not even a supervisor could be made."""
-    return FULL if number in _TOO_MANY else f"The supervisor could not be started: {described(number)}."
+    why = FULL if number in _TOO_MANY else f"The supervisor could not be started: {described(number)}."
+    return Facts(start_error=why, machine_full=number in _TOO_MANY)
+
+
+def of_the_program(program: str, step: str, number: int) -> Facts:
+    """`step` is the one of `program.start` that failed, `number` its errno."""
+    return Facts(start_error=sentence(program, step, number), machine_full=number in _TOO_MANY)
 
 
 def described(number: int) -> str:

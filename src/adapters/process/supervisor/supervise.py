@@ -140,7 +140,7 @@ class Supervisor:
             self._fuse.burn_until(0)
             pump.abandon()
             self._leave_the_group()
-            return {"start_error": start_errors.sentence(self._launch.argv[0], "fork", error.errno or 0)}
+            return {**start_errors.of_the_program(self._launch.argv[0], "fork", error.errno or 0)}
         pump.start()
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns

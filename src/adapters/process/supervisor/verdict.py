@@ -17,7 +17,7 @@ def of(launch: Launch, status: int | None, told: int, stopped: str | None, oom_k
     if status is None:
         return {"lost": "Its main process could not be killed.", "stopped": stopped}
     if (failed := program.failure(told)) is not None:
-        return {"start_error": start_errors.sentence(launch.argv[0], *failed)}
+        return {**start_errors.of_the_program(launch.argv[0], *failed)}
     code = os.waitstatus_to_exitcode(status)
     if stopped is None and code == -signal.SIGXCPU and launch.limits.get("cpu_seconds"):
         stopped = "cpu"

@@ -256,7 +256,6 @@ def _listen(directory: str) -> socket.socket:
 def _refuse(control: socket.socket, directory: str, error: OSError) -> None:
     """An infrastructure failure of this start; never the end of the zygote."""
     number = error.errno or 0
-    why = start_errors.of_the_machine(number)
-    Channel(control).send({"exit": {"start_error": why}})
+    Channel(control).send({"exit": start_errors.of_the_machine(number)})
     if not isinstance(error, FileExistsError):
         record.forget(directory)
