@@ -14,7 +14,14 @@ Level = Literal["debug", "info", "warning", "error"]
 LIBRARY: Final = "library"
 """The event of every line that a library writes; what it says is its `message`."""
 
-NEVER_TALKATIVE: Final = ("sqlalchemy", "httpx", "httpcore", "urllib3", "uvicorn.access")
+NEVER_TALKATIVE: Final = (
+    "sqlalchemy",
+    "adapters.postgres.pooling",  # SQLAlchemy's too: it names a pool's logger after the class
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "uvicorn.access",
+)
 """Told from WARNING on, at any level: their other lines hold rows, values and headers, secrets among them."""
 
 Thing = Literal["database", "disk", "machine", "rate_limit", "token_keys"]

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from adapters.postgres.engine import Database, PoolUse
+from adapters.postgres.pooling import CountedPool
+from entrypoints.telemetry import NEVER_TALKATIVE
 
 
 async def test_connections_in_use_and_those_who_wait_for_one_are_told(database_url: str) -> None:
@@ -20,3 +22,7 @@ async def test_connections_in_use_and_those_who_wait_for_one_are_told(database_u
     await waiting
     assert database.pools()[0] == PoolUse("shared", 2, 0, 0)
     await database.close()
+
+
+def test_the_pools_logger_is_among_those_that_are_kept_quiet() -> None:
+    assert any(f"{CountedPool.__module__}.".startswith(f"{name}.") for name in NEVER_TALKATIVE)
