@@ -24,6 +24,9 @@ class EventKind(StrEnum):
     RETRY_PLANNED = "retry_planned"
     """The attempt ended badly and another one follows."""
 
+    REPAIRED = "repaired"
+    """`etl doctor --fix` mended what was stored of it."""
+
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -4,8 +4,7 @@ import importlib.util
 import os
 import shutil
 import stat
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
@@ -21,6 +20,8 @@ from entrypoints.container import (
     running_embedded,
     seconds_ahead,
 )
+from entrypoints.finding import Finding
+from entrypoints.invariants import LOOK_AGAIN_SECONDS, examine_stored
 from entrypoints.settings import Settings
 
 OURS: Final = ("domain", "application", "adapters", "entrypoints")
@@ -29,19 +30,12 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 CLOCK_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check saw. `cure` is None where all is well."""
-
-    check: str
-    seen: str
-    cure: str | None = None
-
-
-async def examine(settings: Settings) -> list[Finding]:
-    """Every check, whatever the others say."""
+async def examine(
+    settings: Settings, *, fix: bool = False, pause: float = LOOK_AGAIN_SECONDS
+) -> list[Finding]:
+    """Every check, whatever the others say. `fix` mends what is stored, and nothing else."""
     here = [_packages(), *_directories(settings), _disk(settings), _kill_mechanism(settings)]
-    return [*here, *await _database(settings)]
+    return [*here, *await _database(settings, fix=fix, pause=pause)]
 
 
 # -- this machine ---------------------------------------------------------------------------------------
@@ -112,7 +106,7 @@ def _kill_mechanism(settings: Settings) -> Finding:
 # -- the database ---------------------------------------------------------------------------------------
 
 
-async def _database(settings: Settings) -> list[Finding]:
+async def _database(settings: Settings, *, fix: bool, pause: float) -> list[Finding]:
     try:
         url = settings.database.url or running_embedded(settings.data.directory)
         if url is None:
@@ -123,12 +117,22 @@ async def _database(settings: Settings) -> list[Finding]:
         return [Finding("database", error.detail, "Look at the server, and at database.url.")]
     try:
         checks = (_durability, _schema, _clock, _horizon)
-        return [await _told(check, container, url) for check in checks]
+        found = [await _told(check, container, url) for check in checks]
+        if any(each.check == "schema" and each.cure for each in found):
+            return found  # what is stored is read by the present schema
+        return [*found, *await _stored(container, settings, fix=fix, pause=pause)]
     finally:
         await container.database().close()
 
 
 Check = Callable[[Container, str], Awaitable[Finding]]
+
+
+async def _stored(container: Container, settings: Settings, *, fix: bool, pause: float) -> Sequence[Finding]:
+    try:
+        return await examine_stored(container, settings, fix=fix, pause=pause)
+    except EtlError as error:
+        return [Finding("stored jobs", error.detail, "The sentence says it.")]
 
 
 async def _told(check: Check, container: Container, url: str) -> Finding:

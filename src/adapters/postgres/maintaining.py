@@ -46,7 +46,9 @@ async def declare_dead(connection: AsyncConnection) -> None:
     await connection.execute(_DECLARE_DEAD)
 
 
-async def rescue(connection: AsyncConnection, limit: int, chance: Chance, freed: set[str]) -> list[Job]:
+async def rescue(
+    connection: AsyncConnection, limit: int, chance: Chance, freed: set[str], actor: str = ACTOR
+) -> list[Job]:
     rows = (await connection.execute(_LOST, {"limit": limit})).all()
     locked = locking.locked(rows, JobState.RUNNING)
     if locked is None:
@@ -56,7 +58,7 @@ async def rescue(connection: AsyncConnection, limit: int, chance: Chance, freed:
     for job in locked.jobs:
         end = endings[job.id]
         after = job.put_back(locked.at) if end is None else job.ended(end, locked.at, chance.fraction())
-        changes.append(Change(job, after, ACTOR, end))
+        changes.append(Change(job, after, actor, end))
     freed |= await store(connection, changes, locked.at)
     return [change.after for change in changes]
 

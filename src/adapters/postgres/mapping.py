@@ -85,6 +85,10 @@ def job(row: Any) -> Job:
     )
 
 
+def spec(document: str) -> JobSpec:
+    return _SPEC.decode(document)
+
+
 def attempt(row: Row[Any]) -> Attempt:
     return Attempt(
         job_id=row.job_id,

@@ -1,13 +1,16 @@
 """What adapters tell of this machine and its database before there is a container."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import structlog
 
 from adapters.embedded.postgres import EmbeddedPostgres, attach
+from adapters.filesystem.log_files import LogPaths
 from adapters.postgres.archive import Manifest
 from adapters.postgres.backup import dump
 from adapters.postgres.backup import restore as restore_backup
@@ -15,6 +18,9 @@ from adapters.postgres.clocks import seconds_ahead
 from adapters.postgres.durability import require_durable
 from adapters.postgres.engine import Database
 from adapters.postgres.horizon import horizon_holder
+from adapters.postgres.invariants import logs_expected, without_job
+from adapters.postgres.invariants import look as breaches
+from adapters.postgres.mending import Mending
 from adapters.postgres.migrate import migrate
 from adapters.postgres.migrate import pending as pending_migrations
 from adapters.postgres.schema_version import require_schema
@@ -29,11 +35,15 @@ from entrypoints.health import Check, health_checks
 from entrypoints.settings import Settings
 
 __all__ = [
+    "breaches",
     "containment",
     "dump",
     "embedded_exists",
     "embedded_postgres",
     "horizon_holder",
+    "logged_jobs",
+    "logs_expected",
+    "mending",
     "migrate",
     "pending_migrations",
     "ready_checks",
@@ -42,6 +52,7 @@ __all__ = [
     "run_directory",
     "running_embedded",
     "seconds_ahead",
+    "without_job",
 ]
 
 EMBEDDED: Final = "postgres"
@@ -92,6 +103,19 @@ def ready_checks(
         clock=clock,
         settings=settings,
     )
+
+
+def mending(settings: Settings, database: Database) -> Mending:
+    return Mending(database, SystemChance(), settings.lease_terms, "doctor")
+
+
+def logged_jobs(directory: Path) -> Iterator[UUID]:
+    """Whose logs lie there."""
+    paths = LogPaths(directory)
+    for slice_ in paths.slices():
+        for job in paths.jobs(slice_):
+            with suppress(ValueError):
+                yield UUID(job.name)
 
 
 def _told_of_database(event: str, **facts: object) -> None:

@@ -12,7 +12,8 @@ from adapters.process.means import means_of
 from adapters.process.supervisor.group import V1, V2
 from entrypoints import doctor
 from entrypoints.container import machine
-from entrypoints.doctor import Finding, examine
+from entrypoints.doctor import examine
+from entrypoints.finding import Finding
 from entrypoints.settings import Settings, load
 
 
