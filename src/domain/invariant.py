@@ -22,9 +22,6 @@ class Invariant(StrEnum):
     RESCUED_IF_DEAD = "rescued-if-dead"
     """Maintenance ends the attempts of dead workers within seconds. If not, no worker does maintenance."""
 
-    ENDED_IF_OVER = "ended-if-over"
-    """An attempt that is not its job's present one has an end in its record."""
-
     COUNTED_IF_LIMITED = "counted-if-limited"
     """The jobs that run under a limit, and no others, hold its units. Else it lets in too few or too many."""
 

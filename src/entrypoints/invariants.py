@@ -27,16 +27,14 @@ SEEN: Final = {
     Invariant.FINAL_IF_GONE: "that are final and still in the queue",
     Invariant.LEASED_IF_RUNNING: "that run without a lease, so that nobody would ever call them lost",
     Invariant.RESCUED_IF_DEAD: "held by dead workers: no worker does maintenance",
-    Invariant.ENDED_IF_OVER: "with an attempt that is over and has no end in its record",
     Invariant.COUNTED_IF_LIMITED: "for which a limit counts wrongly, so that it lets in too few or too many",
     Invariant.AWAKE_IF_FREE: "parked behind a limit that has room",
 }
 CURE: Final = {
-    Invariant.QUEUED_IF_LIVE: "makes the row anew, as the latest attempt stood.",
+    Invariant.QUEUED_IF_LIVE: "makes the row anew; they wait until nobody can run them any more.",
     Invariant.FINAL_IF_GONE: "removes the row; the end stands.",
     Invariant.LEASED_IF_RUNNING: "gives them a lease: who lives adopts them, the rest is lost when it ends.",
     Invariant.RESCUED_IF_DEAD: "ends them as lost now; start a worker, so that it is done for ever.",
-    Invariant.ENDED_IF_OVER: "records the attempt as lost.",
     Invariant.COUNTED_IF_LIMITED: "counts the limit again.",
     Invariant.AWAKE_IF_FREE: "wakes them.",
 }
@@ -120,7 +118,7 @@ async def _attempts_without_log(container: Container, settings: Settings, *, fix
     if not fix:
         return Finding(name, seen, "Bring it back from a backup, or etl doctor --fix notes it with the job.")
     for ref, number in missing.items():
-        await mending(settings, container.database()).note(ref.job_id, number, LOG_MISSING)
+        await mending(settings, container.database()).note(ref, number, LOG_MISSING)
     return Finding(name, f"{seen}: noted with the job", fixed=True)
 
 

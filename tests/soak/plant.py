@@ -126,7 +126,7 @@ class Plant:
 
     def final(self) -> int:
         try:
-            return int(self.ask("SELECT count(*) FROM etl.job WHERE final_state IS NOT NULL"))
+            return int(self.ask("SELECT count(*) FROM etl.job_end"))
         except psycopg.OperationalError:
             return 0
 

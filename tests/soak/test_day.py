@@ -92,7 +92,7 @@ def work_off(plant: Plant, count: int, disturbances: list[Callable[[], None]]) -
 
 
 def assert_each_ended_well_once(plant: Plant, total: int) -> None:
-    assert plant.ask("SELECT count(*) FROM etl.job WHERE final_state = 'succeeded'") == total
+    assert plant.ask("SELECT count(*) FROM etl.job_end WHERE final_state = 'succeeded'") == total
     assert plant.ask("SELECT count(*) FROM etl.attempt WHERE ending->>'outcome' = 'lost'") == 0
     ran = Counter(plant.ledger.read_text().splitlines())
     assert set(ran.values()) == {1}, "an attempt ran twice"

@@ -18,11 +18,11 @@ _OF_NO_SESSION: Final = "NOT EXISTS (SELECT FROM etl.worker_session w WHERE w.id
 BROKEN: Final = {
     Invariant.QUEUED_IF_LIVE: """
         SELECT j.id AS job_id, NULL AS scope FROM etl.job j
-        WHERE j.final_state IS NULL AND NOT EXISTS (SELECT FROM etl.job_queue q WHERE q.job_id = j.id)
+        WHERE NOT EXISTS (SELECT FROM etl.job_queue q WHERE q.job_id = j.id)
+            AND NOT EXISTS (SELECT FROM etl.job_end e WHERE e.job_id = j.id)
     """,
     Invariant.FINAL_IF_GONE: """
-        SELECT q.job_id, NULL AS scope FROM etl.job_queue q JOIN etl.job j ON j.id = q.job_id
-        WHERE j.final_state IS NOT NULL
+        SELECT q.job_id, NULL AS scope FROM etl.job_queue q JOIN etl.job_end e ON e.job_id = q.job_id
     """,
     Invariant.LEASED_IF_RUNNING: f"""
         SELECT q.job_id, NULL AS scope FROM etl.job_queue q WHERE q.state = 'running' AND {_OF_NO_SESSION}
@@ -31,15 +31,8 @@ BROKEN: Final = {
         SELECT q.job_id, NULL AS scope FROM etl.worker_session w
         JOIN etl.job_queue q ON q.session_id = w.id AND q.state = 'running'
         WHERE (w.state = 'dead' OR w.lease_expires_at <= clock_timestamp()) AND (
-            NOT q.attempt_started OR q.attempt < q.max_attempts
+            q.attempt_started_at IS NULL OR q.attempt < q.max_attempts
             OR w.last_lease_expires_at <= clock_timestamp()
-        )
-    """,
-    Invariant.ENDED_IF_OVER: """
-        SELECT DISTINCT a.job_id, NULL AS scope FROM etl.attempt a
-        WHERE a.finished_at IS NULL AND NOT EXISTS (
-            SELECT FROM etl.job_queue q
-            WHERE q.job_id = a.job_id AND q.fence = a.fence AND q.state = 'running'
         )
     """,
     Invariant.COUNTED_IF_LIMITED: """
@@ -99,7 +92,7 @@ SELECT a.job_id, a.fence, a.number FROM etl.attempt a
 WHERE a.finished_at > clock_timestamp() - make_interval(secs => :seconds)
     AND starts_with(a.worker, :host || ':') AND CAST(a.ending->'exit'->>'log_bytes' AS bigint) > 0
     AND NOT EXISTS (
-        SELECT FROM etl.event e WHERE e.job_id = a.job_id AND e.attempt = a.number AND e.kind = 'repaired'
+        SELECT FROM etl.event e WHERE e.job_id = a.job_id AND e.fence = a.fence AND e.kind = 'repaired'
         AND e.detail = :told
     )
 ORDER BY a.job_id DESC, a.fence DESC LIMIT :limit

@@ -14,42 +14,48 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import limits, maintaining, mapping, parking
 from adapters.postgres.engine import Database
-from adapters.postgres.storing import add_events
 from application.ports.clock import Chance
 from domain.attempt import Exit, judge
-from domain.event import Event, EventKind
 from domain.invariant import Breach, Invariant
 from domain.job import new_job
+from domain.log import LogRef
 from domain.worker import LeaseTerms
 
 _MISSING: Final = text("""
 SELECT j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by FROM etl.job j
-WHERE j.id = ANY (CAST(:ids AS uuid[])) AND j.final_state IS NULL
-    AND NOT EXISTS (SELECT FROM etl.job_queue q WHERE q.job_id = j.id)
+WHERE j.id = ANY (CAST(:ids AS uuid[])) AND NOT EXISTS (SELECT FROM etl.job_queue q WHERE q.job_id = j.id)
+    AND NOT EXISTS (SELECT FROM etl.job_end e WHERE e.job_id = j.id)
 ORDER BY j.id FOR UPDATE OF j
 """)
-# As its latest attempt stood. One without an end is taken up as running: if its worker lives it goes on,
-# if not, the end of its lease decides, by the same rules as ever.
+# With the row went the word of whether somebody runs it. So it waits as long as anybody could, and that
+# claim, of which no record is left, had the fence behind the last one known: a report under it is refused.
 _ENQUEUE: Final = text("""
-INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence, session_id,
-    worker, attempt_started, started_at, submitted_at, not_before, expires_at, limit_key, limit_count)
-SELECT :id, CAST(:queue AS text), :priority, greatest(CAST(:not_before AS timestamptz), clock_timestamp()),
-    CASE WHEN a.open THEN 'running' ELSE 'queued' END, coalesce(a.number, 0), :max_attempts,
-    coalesce(a.fence, 0), CASE WHEN a.open THEN a.session_id END, CASE WHEN a.open THEN a.worker END,
-    coalesce(a.open AND a.started_at IS NOT NULL, false), a.started_at, CAST(:submitted_at AS timestamptz),
-    CAST(:not_before AS timestamptz), CAST(:expires_at AS timestamptz), CAST(:limit_key AS text),
-    CAST(:limit_count AS integer)
-FROM (SELECT) AS one LEFT JOIN (
-    SELECT number - CASE WHEN finished_at IS NOT NULL AND ending IS NULL THEN 1 ELSE 0 END AS number, fence,
-        session_id, worker, started_at, finished_at IS NULL AS open
+INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_attempts, fence,
+    submitted_at, not_before, expires_at, limit_key, limit_count)
+SELECT :id, CAST(:queue AS text), :priority, w.until, 'queued', coalesce(a.number, 0), :max_attempts,
+    coalesce(a.fence, 0) + 1, CAST(:submitted_at AS timestamptz), w.until,
+    CAST(:expires_at AS timestamptz), CAST(:limit_key AS text), CAST(:limit_count AS integer)
+FROM (
+    SELECT greatest(CAST(:not_before AS timestamptz),
+        clock_timestamp() + make_interval(secs => :last_seconds)) AS until
+) w LEFT JOIN (
+    SELECT number - CASE WHEN ending IS NULL THEN 1 ELSE 0 END AS number, fence
     FROM etl.attempt WHERE job_id = :id ORDER BY fence DESC LIMIT 1
 ) a ON true
-ON CONFLICT DO NOTHING RETURNING job_id, attempt
+ON CONFLICT DO NOTHING RETURNING job_id
+""")
+_END: Final = text("""
+INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
+    ending)
+SELECT q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at,
+    clock_timestamp(), CAST(:ending AS json)
+FROM etl.job_queue q JOIN etl.job_end e ON e.job_id = q.job_id
+WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = 'running'
+ON CONFLICT DO NOTHING
 """)
 _FORGET: Final = text("""
-DELETE FROM etl.job_queue q USING etl.job j
-WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND j.id = q.job_id AND j.final_state IS NOT NULL
-RETURNING q.job_id, j.attempt
+DELETE FROM etl.job_queue q USING etl.job_end e
+WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND e.job_id = q.job_id RETURNING q.job_id
 """)
 # As long as the worker may think that it has one: nobody else may start the job before that is over.
 _LEASE: Final = text("""
@@ -64,28 +70,26 @@ FROM etl.job_queue q WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = '
 ON CONFLICT DO NOTHING RETURNING id
 """)
 _HELD: Final = text("""
-SELECT job_id, attempt FROM etl.job_queue
+SELECT job_id FROM etl.job_queue
 WHERE state = 'running' AND session_id = ANY (CAST(:sessions AS uuid[])) ORDER BY job_id
 """)
-_END: Final = text("""
-UPDATE etl.attempt a SET finished_at = clock_timestamp(), ending = CAST(:ending AS json)
-WHERE a.job_id = ANY (CAST(:ids AS uuid[])) AND a.finished_at IS NULL AND NOT EXISTS (
-    SELECT FROM etl.job_queue q WHERE q.job_id = a.job_id AND q.fence = a.fence AND q.state = 'running'
-)
-RETURNING a.job_id, a.number AS attempt
-""")
 _AWAKE: Final = text("""
-SELECT job_id, attempt FROM etl.job_queue
+SELECT job_id FROM etl.job_queue
 WHERE job_id = ANY (CAST(:ids AS uuid[])) AND state <> 'parked' ORDER BY job_id
 """)
-_THERE: Final = text("""
-SELECT j.id AS job_id, coalesce(q.attempt, j.attempt, 0) AS attempt
-FROM etl.job j LEFT JOIN etl.job_queue q ON q.job_id = j.id
-WHERE j.id = ANY (CAST(:ids AS uuid[])) ORDER BY j.id
+_TELL: Final = text("""
+INSERT INTO etl.event (job_id, at, kind, actor, attempt, fence, detail)
+SELECT j.id, clock_timestamp(), 'repaired', :actor, coalesce(q.attempt, e.attempt),
+    coalesce(q.fence, e.fence), :what
+FROM etl.job j LEFT JOIN etl.job_queue q ON q.job_id = j.id LEFT JOIN etl.job_end e ON e.job_id = j.id
+WHERE j.id = ANY (CAST(:ids AS uuid[])) AND (q.job_id IS NOT NULL OR e.job_id IS NOT NULL)
+RETURNING job_id
+""")
+_NOTE: Final = text("""
+INSERT INTO etl.event (job_id, at, kind, actor, attempt, fence, detail)
+VALUES (:job_id, clock_timestamp(), 'repaired', :actor, :attempt, :fence, :what)
 """)
 _UNITS: Final = text("SELECT count(*) FROM etl.limit_slot WHERE scope = :scope")
-_NOW: Final = text("SELECT clock_timestamp() AS now")
-
 NEVER_TOLD: Final = "Its end was never recorded."
 
 
@@ -109,16 +113,11 @@ class Mending:
         await self.database.run(lambda c: parking.settle(c, freed))
         return mended
 
-    async def note(self, job_id: UUID, attempt: int, what: str) -> None:
+    async def note(self, ref: LogRef, attempt: int, what: str) -> None:
         """An event for what cannot be mended, only told."""
-
-        async def work(connection: AsyncConnection) -> None:
-            at = (await connection.execute(_NOW)).scalar_one()
-            kind = EventKind.REPAIRED
-            told = Event(job_id=job_id, at=at, kind=kind, actor=self.actor, attempt=attempt, detail=what)
-            await add_events(connection, [told])
-
-        await self.database.run(work)
+        event = {"job_id": ref.job_id, "fence": ref.fence, "attempt": attempt, "what": what}
+        async with self.database.transaction() as connection:
+            await connection.execute(_NOTE, {**event, "actor": self.actor})
 
     async def _rescue(self, limit: int) -> int:
         """What maintenance would have done."""
@@ -138,57 +137,45 @@ class Mending:
         scopes: Sequence[str],
         freed: set[str],
     ) -> int:
-        given = {"ids": list(ids)}
         match invariant:
             case Invariant.QUEUED_IF_LIVE:
-                rows, what = await _enqueue(connection, ids), "Its row in the queue was made anew."
+                mended = await _enqueue(connection, ids, self.terms.last_seconds)
+                what = "Its row in the queue was made anew; it waits until nobody can run it any more."
             case Invariant.FINAL_IF_GONE:
-                rows = (await connection.execute(_FORGET, given)).all()
-                freed |= await limits.free(connection, [row.job_id for row in rows])
-                what = "Its row in the queue, left there after its end, was removed."
+                mended, what = await _forget(connection, ids), "Its row in the queue was removed."
+                freed |= await limits.free(connection, mended)
             case Invariant.LEASED_IF_RUNNING:
-                rows, what = await self._lease(connection, ids), "Its attempt got a lease, to be lost by."
-            case Invariant.ENDED_IF_OVER:
-                ending = mapping.document(judge(Exit(lost=NEVER_TOLD), 0))
-                rows = (await connection.execute(_END, {**given, "ending": ending})).all()
-                what = "An attempt without an end was recorded as lost."
+                mended, what = await self._lease(connection, ids), "Its attempt got a lease, to be lost by."
             case Invariant.COUNTED_IF_LIMITED:
                 for scope in scopes:
                     await parking.count_again(connection, scope, None)
                 freed |= set(scopes)
-                rows = (await connection.execute(_THERE, given)).all()
-                what = f"The units of {', '.join(scopes)} were counted again."
+                mended, what = ids, f"The units of {', '.join(scopes)} were counted again."
             case _:
                 await _wake(connection, scopes)
-                rows, what = (await connection.execute(_AWAKE, given)).all(), "It was woken."
-        await self._tell(connection, rows, what)
-        return len(rows)
+                mended = await _ids(connection, _AWAKE, ids=list(ids))
+                what = "It was woken."
+        await _ids(connection, _TELL, ids=list(mended), actor=self.actor, what=what)
+        return len(mended)
 
-    async def _lease(self, connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[Any]:
+    async def _lease(self, connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[UUID]:
         seconds = {"seconds": self.terms.seconds, "last_seconds": self.terms.last_seconds}
         made = [row.id for row in await connection.execute(_LEASE, {"ids": list(ids), **seconds})]
-        return (await connection.execute(_HELD, {"sessions": made})).all() if made else ()
-
-    async def _tell(self, connection: AsyncConnection, rows: Sequence[Any], what: str) -> None:
-        at = (await connection.execute(_NOW)).scalar_one()
-        await add_events(
-            connection,
-            [
-                Event(
-                    job_id=row.job_id,
-                    at=at,
-                    kind=EventKind.REPAIRED,
-                    actor=self.actor,
-                    attempt=row.attempt,
-                    detail=what,
-                )
-                for row in rows
-            ],
-        )
+        return await _ids(connection, _HELD, sessions=made)
 
 
-async def _enqueue(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence[Any]:
-    made: list[Any] = []
+async def _ids(connection: AsyncConnection, statement: Any, **values: object) -> list[UUID]:
+    return [row.job_id for row in await connection.execute(statement, values)]
+
+
+async def _forget(connection: AsyncConnection, ids: Sequence[UUID]) -> list[UUID]:
+    ending = mapping.document(judge(Exit(lost=NEVER_TOLD), 0))
+    await connection.execute(_END, {"ids": list(ids), "ending": ending})
+    return await _ids(connection, _FORGET, ids=list(ids))
+
+
+async def _enqueue(connection: AsyncConnection, ids: Sequence[UUID], last_seconds: float) -> list[UUID]:
+    made: list[UUID] = []
     for row in (await connection.execute(_MISSING, {"ids": list(ids)})).all():
         job = new_job(row.id, mapping.spec(row.spec), row.submitted_at, row.submitted_by)
         await limits.ensure(connection, [job])
@@ -203,8 +190,9 @@ async def _enqueue(connection: AsyncConnection, ids: Sequence[UUID]) -> Sequence
             "expires_at": job.spec.expires_at,
             "limit_key": key.key if key else None,
             "limit_count": key.limit if key else None,
+            "last_seconds": last_seconds,
         }
-        made += await connection.execute(_ENQUEUE, given)
+        made += await _ids(connection, _ENQUEUE, **given)
     return made
 
 

@@ -24,6 +24,10 @@ from tests.contract.kernels import claim_one, join, start_one, submit
 from tests.contract.postgres_kernel import PostgresKernel, postgres_kernel
 
 PAUSE = 0.1
+ENDED = """
+INSERT INTO etl.job_end (job_id, final_state, finished_at, attempt, fence, attempt_started)
+VALUES (:id, 'succeeded', now(), 1, 1, true)
+"""
 
 
 @dataclass
@@ -78,35 +82,34 @@ async def test_a_live_job_that_is_in_no_queue_gets_its_row_back_and_runs(patient
     await patient.is_mended(Invariant.QUEUED_IF_LIVE, job)
     await patient.is_told(job)
     worker = await join(kernel)
+    assert list(await kernel.queue.claim(worker.id, 1)) == []
+    await kernel.make_due(job.id)
     again = await start_one(kernel, worker)
-    assert (again.id, again.spec, again.attempt, again.fence) == (job.id, job.spec, 1, 1)
+    assert (again.id, again.spec, again.attempt, again.fence) == (job.id, job.spec, 1, 2)
     (after,) = await kernel.queue.report([report_of(again)])
     assert after.state is JobState.SUCCEEDED
 
 
-async def test_a_running_job_that_lost_its_row_is_taken_up_where_its_attempt_stood(patient: Patient) -> None:
+async def test_who_still_runs_a_job_whose_row_was_lost_can_report_no_more(patient: Patient) -> None:
     kernel = patient.kernel
     await submit(kernel, a_job(retry=repeatable(2)))
-    job = await start_one(kernel, await join(kernel))
+    worker = await join(kernel)
+    job = await start_one(kernel, worker)
     await patient.sql("DELETE FROM etl.job_queue WHERE job_id = :id", id=job.id)
     await patient.is_mended(Invariant.QUEUED_IF_LIVE, job)
-    (after,) = await kernel.queue.report([report_of(job)])
-    assert (after.state, after.attempt, after.fence) == (JobState.SUCCEEDED, 1, 1)
+    assert list(await kernel.queue.report([report_of(job)])) == []
+    await kernel.make_due(job.id)
+    again = await start_one(kernel, worker)
+    assert list(await kernel.queue.report([report_of(job)])) == []
+    (after,) = await kernel.queue.report([report_of(again)])
+    assert (after.state, after.fence) == (JobState.SUCCEEDED, 2)
 
 
 async def test_a_final_job_leaves_the_queue_and_frees_its_unit(patient: Patient) -> None:
     kernel = patient.kernel
     await submit(kernel, a_job(concurrency=keyed("customer")))
     job = await start_one(kernel, await join(kernel))
-    await patient.sql(
-        "UPDATE etl.job SET final_state = 'succeeded', finished_at = now(), attempt = 1, fence = 1, "
-        "attempt_started = true WHERE id = :id",
-        id=job.id,
-    )
-    await patient.sql(
-        "UPDATE etl.attempt SET finished_at = now(), ending = CAST('null' AS json) WHERE job_id = :id",
-        id=job.id,
-    )
+    await patient.sql(ENDED, id=job.id)
     await patient.is_mended(Invariant.FINAL_IF_GONE, job)
     await patient.is_told(job)
     other = a_job(concurrency=keyed("customer"))
@@ -153,22 +156,6 @@ async def test_attempts_of_dead_workers_are_ended_where_nobody_does_maintenance(
     assert (await kernel.history.get(job.id)).outcome is Outcome.LOST
 
 
-async def test_an_attempt_that_is_over_without_an_end_is_recorded_as_lost(patient: Patient) -> None:
-    kernel = patient.kernel
-    await submit(kernel, a_job(retry=repeatable(2)))
-    job = await start_one(kernel, await join(kernel))
-    await patient.sql(
-        "UPDATE etl.job_queue SET state = 'queued', session_id = NULL, worker = NULL, "
-        "attempt_started = false WHERE job_id = :id",
-        id=job.id,
-    )
-    await patient.is_mended(Invariant.ENDED_IF_OVER, job)
-    await patient.is_told(job)
-    (attempt,) = await kernel.history.attempts(job.id)
-    assert attempt.ending is not None
-    assert attempt.ending.outcome is Outcome.LOST
-
-
 async def test_a_unit_that_nobody_holds_is_given_back(patient: Patient) -> None:
     kernel, first = patient.kernel, a_job(concurrency=keyed("customer"))
     await submit(kernel, first)
@@ -200,12 +187,7 @@ async def test_a_job_parked_behind_a_limit_that_has_room_is_woken(patient: Patie
     assert list(await kernel.queue.claim(worker.id, 1)) == []
     # As if the report had been half written.
     await patient.sql("DELETE FROM etl.job_queue WHERE job_id = :id", id=first.id)
-    await patient.sql(
-        "UPDATE etl.job SET final_state = 'succeeded', finished_at = now(), attempt = 1, fence = 1, "
-        "attempt_started = true WHERE id = :id",
-        id=first.id,
-    )
-    await patient.sql("UPDATE etl.attempt SET finished_at = now() WHERE job_id = :id", id=first.id)
+    await patient.sql(ENDED, id=first.id)
     await patient.sql(broken)
     await patient.is_mended(Invariant.AWAKE_IF_FREE, second)
     await patient.is_told(second)
