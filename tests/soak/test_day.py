@@ -119,8 +119,9 @@ def prune(plant: Plant) -> None:
     for name in WORKERS:
         plant.stop(name)
     plant.start_worker("one", "--retention.jobs=1s", "--retention.logs=1s")
-    until(lambda: None if plant.ask("SELECT count(*) FROM etl.job") else True, "history to go", seconds=3600)
-    until(lambda: None if files(plant.logs) else True, "logs to go", seconds=3600)
+    patience = 90 + plant.ask("SELECT count(*) FROM etl.job") / 20
+    until(lambda: None if plant.ask("SELECT count(*) FROM etl.job") else True, "history to go", patience)
+    until(lambda: None if sum(files(plant.logs)) else True, "logs to go", patience)
 
 
 def assert_disk_is_bounded(plant: Plant, total: int) -> None:

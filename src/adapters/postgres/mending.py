@@ -137,6 +137,7 @@ class Mending:
         scopes: Sequence[str],
         freed: set[str],
     ) -> int:
+        mended: Sequence[UUID]
         match invariant:
             case Invariant.QUEUED_IF_LIVE:
                 mended = await _enqueue(connection, ids, self.terms.last_seconds)
