@@ -134,7 +134,7 @@ class Zygote:
     def _give(self, attempt: str, descriptors: list[int]) -> None:
         """To one that is free, the latest first: its pages are its own already. Raises OSError."""
         while True:
-            supervisor = self._free.pop() if self._free else self._fork()
+            supervisor = self._free.pop() if self._free else self._fork(descriptors)
             try:
                 socket.send_fds(supervisor.link, [b"."], descriptors)
             except OSError as error:
@@ -145,7 +145,8 @@ class Zygote:
             supervisor.attempt = attempt
             return
 
-    def _fork(self) -> Supervisor:
+    def _fork(self, given: list[int]) -> Supervisor:
+        """The fork gets what is `given` as all others do, over its link: it must not keep it twice."""
         ours, theirs = socket.socketpair()
         try:
             pid = os.fork()
@@ -156,6 +157,8 @@ class Zygote:
         if pid == 0:
             ours.close()
             self._leave()
+            for descriptor in given:
+                os.close(descriptor)
             attempt_process.attend(theirs)
         theirs.close()
         ours.setblocking(False)
