@@ -1,15 +1,18 @@
 """Nothing left behind, whatever the program forks. Each of these escapes some well-known runner."""
 
 import asyncio
+import os
 import signal
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from adapters.process.supervisor import tree
 from domain.attempt import Stop
-from tests.integration.process.rig import CONTAINMENTS, PYTHON, Rig, a_rig, eventually
+from tests.integration.process.rig import CONTAINMENTS, PYTHON, Rig, a_rig, eventually, wait_until
 
 SLEEP = "while True: time.sleep(1)\n"
 DAEMON = (
@@ -148,3 +151,16 @@ async def test_ten_evil_trees_at_once_leave_nothing(rig: Rig) -> None:
     ends = await asyncio.gather(*(process.wait() for process in processes))
     assert {end.processes_left for end in ends} == {0}
     assert rig.survivors() == []
+
+
+@pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no /bin/ps")
+def test_the_walk_of_systems_without_proc_finds_a_tree_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: by ps(1) and kill(2), without a pidfd or a start time."""
+    monkeypatch.setattr(tree, "LINUX", False)
+    with subprocess.Popen(("/bin/sh", "-c", "sleep 1000 & wait")) as shell:
+        wait_until(lambda: len(tree.below(shell.pid, tree.snapshot())) == 1)
+        (child,) = tree.below(shell.pid, tree.snapshot())
+        assert shell.pid in [pid for pid, _ in tree.below(os.getpid(), tree.snapshot())]
+        assert tree.send(child, signal.SIGKILL)
+        assert shell.wait(30) == 0
+    assert not tree.send((shell.pid, 0), signal.SIGKILL)
