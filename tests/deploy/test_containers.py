@@ -90,8 +90,21 @@ def healthy(*containers: str) -> bool | None:
     return True if set(found) == {"healthy"} else None
 
 
-@pytest.mark.timeout(1200)
-def test_one_command_brings_up_database_api_and_two_workers(site: Site) -> None:
+@pytest.mark.timeout(1800)
+def test_the_image_is_small_and_serves_alone_and_with_others(image: str, site: Site) -> None:
+    """One test, for one build: tests that run side by side would each make an image."""
+    assert_small(image)
+    assert_serves_alone(image)
+    assert_serves_with_others(site)
+
+
+def assert_small(image: str) -> None:
+    ours, base = (int(docker("image", "inspect", "--format", "{{.Size}}", n)) for n in (image, PYTHON_IMAGE))
+    assert ours - base < 200 * MEGABYTE
+
+
+def assert_serves_with_others(site: Site) -> None:
+    """One command has brought up database, API and two workers."""
     (api,), workers = site.containers("api"), site.containers("worker")
     until(lambda: healthy(api, *workers), "all parts to be healthy")
     assert len(workers) == 2
@@ -124,9 +137,8 @@ def assert_stops_in_order(site: Site, workers: list[str]) -> None:
     assert site.ended(job_id)["state"] == "succeeded"
 
 
-@pytest.mark.timeout(1200)
-def test_the_image_alone_serves_with_its_embedded_database(image: str) -> None:
-    """Without a capability, on a read-only file system."""
+def assert_serves_alone(image: str) -> None:
+    """With its embedded database, without a capability, on a read-only file system."""
     hard = ("--read-only", "--tmpfs=/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
     name = docker("run", "--detach", *hard, "--volume", f"{ROOT}/examples/scripts:/scripts:ro", image)
     try:
@@ -136,8 +148,3 @@ def test_the_image_alone_serves_with_its_embedded_database(image: str) -> None:
         assert docker("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
     finally:
         docker("rm", "--force", "--volumes", name)
-
-
-def test_the_image_adds_less_than_200_megabytes_to_its_base(image: str) -> None:
-    ours, base = (int(docker("image", "inspect", "--format", "{{.Size}}", n)) for n in (image, PYTHON_IMAGE))
-    assert ours - base < 200 * MEGABYTE
