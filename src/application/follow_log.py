@@ -48,7 +48,8 @@ class LogLost:
     error: LogGone | LogElsewhere
 
 
-LogEvent = Line | Job | LogEnd | LogLost | Quiet
+Lines = tuple[Line, ...]
+LogEvent = Lines | Job | LogEnd | LogLost | Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class FollowLog:
                 if log is not None:
                     try:
                         async for event in self._until_changed(job, log, position, stream, notices):
-                            position = Position.parse(event.cursor) if isinstance(event, Line) else position
+                            position = (
+                                position if isinstance(event, Quiet) else Position.parse(event[-1].cursor)
+                            )
                             yield event
                     except (LogGone, LogElsewhere) as error:
                         yield LogLost(error)
@@ -104,13 +107,13 @@ class FollowLog:
 
     async def _until_changed(
         self, job: Job, log: FoundLog, position: Position, stream: Stream | None, notices: Subscription
-    ) -> AsyncIterator[Line | Quiet]:
+    ) -> AsyncIterator[Lines | Quiet]:
         """The lines that are there and those that come, until the job is worth reading again."""
         read = ReadLogLines(self.logs)
         while True:
             page = await read(log, position, PAGE_LINES, stream)
-            for line in page.lines:
-                yield line
+            if page.lines:
+                yield page.lines
             position = Position.parse(page.cursor)
             if page.more:
                 continue

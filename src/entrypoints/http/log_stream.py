@@ -1,7 +1,7 @@
 """A live log as server-sent events (WHATWG HTML, 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import structlog
 from application.authenticate import Authenticate
 from application.follow_log import LogEnd, LogEvent, LogLost, Quiet
 from domain.errors import EtlError, Unauthenticated
-from domain.log import Line
+from domain.job import Job
 from entrypoints.http.auth import credential_ended
 from entrypoints.http.closing import closing_of
 from entrypoints.http.job_views import job_view
@@ -21,6 +21,7 @@ EVENTS: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 10.0
 """Proxies and browsers give up a silent connection; 15 s are promised."""
 
+PIECE_BYTES: Final = 64 * 1024
 COMMENT: Final = b": here\n\n"
 RECONNECT: Final = b'event: reconnect\nretry: 1000\ndata: {"detail": "The server stops. Come back soon."}\n\n'
 """It has no id, so that a reader's last one stays that of its last line."""
@@ -56,8 +57,10 @@ async def server_sent_events(
                 continue
             if (event := coming.result()) is None:
                 return
+            for piece in _pieces(event):
+                yield piece
+            # Only now: a reader that is slow holds one page of lines, not two.
             coming = asyncio.ensure_future(_next(events))
-            yield _written(event)
     except EtlError as error:
         # The status has been sent: the stream ends, and the reader resumes with its last id.
         _log.warning("stream_ended", code=error.code, detail=error.detail)
@@ -71,13 +74,26 @@ async def _next(events: AsyncIterator[LogEvent]) -> LogEvent | None:
     return await anext(events, None)
 
 
-def _written(event: LogEvent) -> bytes:
+def _pieces(event: LogEvent) -> Iterator[bytes]:
+    """Of about `PIECE_BYTES`, or one line: no reader needs more of a page in memory as text."""
+    if not isinstance(event, tuple):
+        yield _written(event)
+        return
+    piece = bytearray()
+    for line in event:
+        data = msgspec.json.encode(line_view(line))
+        piece += b"id: %b\nevent: line\ndata: %b\n\n" % (line.cursor.encode(), data)
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+def _written(event: Job | LogEnd | LogLost | Quiet) -> bytes:
     match event:
         case Quiet():
             return COMMENT
-        case Line():
-            data = msgspec.json.encode(line_view(event))
-            return b"id: %b\nevent: line\ndata: %b\n\n" % (event.cursor.encode(), data)
         case LogLost(error=error):
             gone = msgspec.json.encode({"code": error.code, "detail": error.detail})
             return b"event: gone\ndata: %b\n\n" % gone

@@ -90,11 +90,13 @@ async def until_followed(api: Api, readers: int = 1) -> None:
 async def test_a_stream_begins_with_a_comment_and_tells_lines_states_and_the_end(live: Live) -> None:
     job = await live.job()
     await live.api.write(job, b"one\n")
-    reading = asyncio.create_task(live.events(job).all())
-    await until_followed(live.api)
-    await live.api.write(job, b"two\nthree")
-    await live.api.end(job)
-    events = await reading
+    events = []
+    async with asyncio.timeout(PATIENCE):
+        async for event in live.events(job):
+            events.append(event)
+            if texts([event]) == ["one"]:
+                await live.api.write(job, b"two\nthree")
+                await live.api.end(job)
     assert "comment" in events[0]
     told = [event for event in events if "event" in event]
     kinds = [event["event"] for event in told]

@@ -1,12 +1,13 @@
 """Following a log: each line once and in order, over all attempts, and the end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
-from application.follow_log import FollowLog, LogEnd, LogEvent, LogLost, Quiet
+from application.follow_log import FollowLog, LogEnd, LogLost, Quiet
 from application.job_reads import JobReads
 from application.ports.notifier import JobChanged, Reconnected
 from domain.errors import InvalidCursor, LogElsewhere
@@ -18,8 +19,29 @@ from tests.unit.application.worlds import World, ref_of
 WAIT = 30.0
 
 
-def follow(world: World) -> FollowLog:
-    return FollowLog(JobReads(world.history), world.logs, world.notifier)
+Each = Line | Job | LogEnd | LogLost | Quiet
+Follow = Callable[..., AsyncIterator[Each]]
+
+
+def follow(world: World) -> Follow:
+    """Line by line, however many come at once."""
+    following = FollowLog(JobReads(world.history), world.logs, world.notifier)
+
+    async def each(
+        job_id: UUID, after: str | None = None, stream: Stream | None = None
+    ) -> AsyncIterator[Each]:
+        events = following(job_id, after, stream)
+        try:
+            async for event in events:
+                if isinstance(event, tuple):
+                    for line in event:
+                        yield line
+                else:
+                    yield event
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]  # async generators have it
+
+    return each
 
 
 async def write(world: World, job: Job, text: str, stream: Stream = Stream.STDOUT) -> None:
@@ -42,26 +64,26 @@ async def second_attempt(world: World, job: Job) -> Job:
     return claimed
 
 
-async def next_of(events: AsyncIterator[LogEvent]) -> LogEvent:
+async def next_of(events: AsyncIterator[Each]) -> Each:
     return await asyncio.wait_for(anext(events), WAIT)
 
 
-async def next_line(events: AsyncIterator[LogEvent]) -> Line:
+async def next_line(events: AsyncIterator[Each]) -> Line:
     while not isinstance(event := await next_of(events), Line):
         pass
     return event
 
 
-async def everything(events: AsyncIterator[LogEvent]) -> list[LogEvent]:
+async def everything(events: AsyncIterator[Each]) -> list[Each]:
     async with asyncio.timeout(WAIT):
         return [event async for event in events]
 
 
-def texts(events: list[LogEvent]) -> list[str]:
+def texts(events: list[Each]) -> list[str]:
     return [event.text for event in events if isinstance(event, Line)]
 
 
-def states(events: list[LogEvent]) -> list[JobState]:
+def states(events: list[Each]) -> list[JobState]:
     return [event.state for event in events if isinstance(event, Job)]
 
 
