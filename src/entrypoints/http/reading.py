@@ -1,7 +1,8 @@
 """Reading what a caller sent: strictly, and naming every place that is wrong."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Final, TypeVar, cast, get_args, get_origin
@@ -20,6 +21,7 @@ S = TypeVar("S", bound=Struct)
 
 MAX_PLACES: Final = 100
 MAX_PARAMETERS: Final = 64
+UNKNOWN: Final = "is not known here"
 MASK: Final = "this"
 """Stands for the value in messages: it may be a secret, and may be a megabyte."""
 
@@ -64,7 +66,8 @@ def _places(data: bytes, kind: type[Struct]) -> Iterator[Place]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from None
     for broken in _validator(kind).iter_errors(document):
-        yield from _told(broken)
+        for place in _told(broken):
+            yield place if place.detail != UNKNOWN else _unknown(place.pointer, _members(kind))
 
 
 @cache
@@ -78,9 +81,9 @@ def _told(error: jsonschema_rs.ValidationError) -> Iterator[Place]:
     match error.kind:
         case ValidationErrorKind.AdditionalProperties(unexpected=names):
             for name in names:
-                yield Place(f"{pointer}/{_escaped(name)}", "is not known here")
+                yield Place(f"{pointer}/{_escaped(name)}", UNKNOWN)
         case ValidationErrorKind.AnyOf(context=branches):
-            yield from _nearest(branches, Place(pointer, "is of none of the types that are allowed here"))
+            yield from _nearest(branches, Place(pointer, _types_of(branches)))
         case _:
             yield Place(pointer, error.message)
 
@@ -107,6 +110,28 @@ def _is_of_another_type(
         and len(branch) == 1
         and error.schema_path[-1] == "type"
     )
+
+
+def _types_of(branches: Sequence[Sequence[jsonschema_rs.ValidationError]]) -> str:
+    """What would be right, where nothing of the given type is."""
+    kinds = [error.kind for branch in branches for error in branch]
+    types = [str(name) for kind in kinds if isinstance(kind, ValidationErrorKind.Type) for name in kind.types]
+    if not types:
+        return "is of none of the types that are allowed here"
+    return f"must be {' or '.join(dict.fromkeys(types))}"
+
+
+def _unknown(pointer: str, known: Iterable[str]) -> Place:
+    """What was meant, if one of the known names is near."""
+    near = get_close_matches(pointer.rpartition("/")[2], known, 1)
+    return Place(pointer, f"{UNKNOWN}; did you mean `{near[0]}`?" if near else UNKNOWN)
+
+
+@cache
+def _members(kind: type[Struct]) -> frozenset[str]:
+    """Of all objects of the body together."""
+    shapes = msgspec.json.schema(kind)["$defs"].values()
+    return frozenset(name for shape in shapes for name in shape.get("properties", ()))
 
 
 def _escaped(step: str | int) -> str:
@@ -137,17 +162,35 @@ def query_of(request: HttpRequest, kind: type[S]) -> S:
     """The parameters. Raises WrongParameter that names each: unknown, repeated, or of a wrong value."""
     given = _parameters(request.scope["query_string"])
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    places = [Place(name, "is not known here") for name in given if name not in fields]
+    places = [_unknown(name, fields) for name in given if name not in fields]
     values: dict[str, Any] = {}
     for name, texts in given.items():
         if name in fields:
             try:
                 values[fields[name].name] = _value(texts, fields[name].type)
             except msgspec.ValidationError as error:
-                places.append(Place(name, str(error).partition(" - at `$")[0]))
+                places.append(Place(name, _what_is_right(error, fields[name].type)))
     if places:
         raise WrongParameter("The query is wrong; `errors` names each parameter.", places)
     return kind(**values)
+
+
+def _what_is_right(error: msgspec.ValidationError, kind: Any) -> str:
+    """The decoder's sentence, without the value; its own for an enumeration does not name what there is."""
+    message = str(error).partition(" - at `$")[0]
+    if not message.startswith("Invalid enum value"):
+        return message
+    schema, shapes = msgspec.json.schema_components([kind], ref_template="{name}")
+    found = [shape["enum"] for shape in (*shapes.values(), *_parts(schema)) if "enum" in shape]
+    return f"must be {' or '.join(str(value) for values in found for value in values)}"
+
+
+def _parts(schema: Any) -> Iterator[dict[str, Any]]:
+    for part in schema if isinstance(schema, list | tuple) else [schema]:
+        if isinstance(part, dict):
+            yield part
+            for held in part.values():
+                yield from _parts(held)
 
 
 def _parameters(query: bytes) -> Mapping[str, list[str]]:

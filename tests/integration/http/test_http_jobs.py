@@ -365,3 +365,20 @@ async def test_retry_makes_a_new_job_of_a_final_one_only(api: Api, admin: httpx.
     assert again.json()["labels"] == {"a": "b"}
     assert again.headers["location"] == f"{JOBS}/{again.json()['id']}"
     assert (await api.history.get(UUID(again.json()["id"]))).state is JobState.QUEUED
+
+
+async def test_an_unknown_script_in_a_batch_is_named_by_its_place(admin: httpx.AsyncClient) -> None:
+    known, unknown = {"script": "load.py"}, {"script": "other.py"}
+    answer = await admin.post(f"{JOBS}/batch", json={"jobs": [known, known, known, unknown]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown-script")
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/jobs/3/script"]
+    assert (await admin.get(JOBS)).json()["items"] == []
+
+
+async def test_a_page_stays_the_same_while_jobs_come(admin: httpx.AsyncClient) -> None:
+    made = [str((await submitted(admin))["id"]) for _ in range(4)]
+    first = (await admin.get(JOBS, params={"limit": "2"})).json()
+    await submitted(admin)
+    second = await admin.get(JOBS, params={"limit": "2", "cursor": first["next_cursor"]})
+    ids = [item["id"] for item in (*first["items"], *second.json()["items"])]
+    assert (ids, second.json()["next_cursor"]) == (made[::-1], None)

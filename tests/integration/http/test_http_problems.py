@@ -369,3 +369,24 @@ async def test_a_named_origin_is_let_in_by_name_alone(api: Api) -> None:
     refused = await client.options(JOBS, headers={**asked, "Origin": "https://evil.example"})
     assert refused.status_code == 403
     assert refused.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_wrong_place_says_what_would_be_right(admin: httpx.AsyncClient) -> None:
+    body = {"script": 5, "prioriti": 5, "retry": {"max_attempt": 2, "on": ["x"]}, "colour": "red"}
+    errors = problem(await admin.post(JOBS, json=body), 400, "schema-broken")["errors"]
+    assert {error["pointer"]: error["detail"] for error in errors} == {
+        "/script": "must be string or null",
+        "/prioriti": "is not known here; did you mean `priority`?",
+        "/retry/max_attempt": "is not known here; did you mean `max_attempts`?",
+        "/retry/on/0": 'this is not one of "failed", "lost" or "timed_out"',
+        "/colour": "is not known here",
+    }
+
+
+async def test_a_wrong_parameter_says_what_would_be_right(admin: httpx.AsyncClient) -> None:
+    errors = problem(await admin.get(f"{JOBS}?state=done&limt=5&limit=0"), 400, "wrong-parameter")["errors"]
+    assert {error["pointer"]: error["detail"] for error in errors} == {
+        "state": "must be cancelled or failed or queued or running or succeeded",
+        "limt": "is not known here; did you mean `limit`?",
+        "limit": "Expected `int` >= 1",
+    }
