@@ -113,6 +113,7 @@ class Job:
     and does not count. `fence` grows with each claim and never goes back: a report that carries an
     older one is refused. `not_before` is the spec's, later the end of a retry's wait.
     `started_at` is the first start. `outcome` and `reason` are those of the latest ended attempt.
+    `put_backs` counts the claims that were given back, while the job is live.
     """
 
     id: UUID
@@ -133,6 +134,7 @@ class Job:
     outcome: Outcome | None = None
     reason: Reason | None = None
     usage: Usage | None = None
+    put_backs: int = 0
 
     @property
     def is_last_attempt(self) -> bool:
@@ -142,9 +144,9 @@ class Job:
     @property
     def is_put_back_if_lost(self) -> bool:
         """Whether the loss of this claim costs no attempt: its program never started, and that has not
-        happened too often. (Every claim raises the fence, only a put-back lowers the attempt again.)
+        happened too often.
         """
-        return not self.attempt_started and self.fence - self.attempt < MAX_PUT_BACKS
+        return not self.attempt_started and self.put_backs < MAX_PUT_BACKS
 
     def why_lost(self) -> str:
         """One sentence for an attempt whose worker nobody hears of any more."""
@@ -152,7 +154,7 @@ class Job:
             return f"Worker {self.worker} died, or could not renew its lease in time."
         return (
             f"Worker {self.worker} died before it started the program; "
-            f"{self.fence - self.attempt} claims before this one were put back."
+            f"{self.put_backs} claims before this one were put back."
         )
 
     @property
@@ -220,7 +222,7 @@ class Job:
         self._require(JobState.RUNNING)
         if self.attempt_started:
             raise IllegalTransition(f"Attempt {self.attempt} of job {self.id} has started.")
-        after = replace(self, attempt=self.attempt - 1)
+        after = replace(self, attempt=self.attempt - 1, put_backs=self.put_backs + 1)
         if self.cancel_requested_at is not None:
             return after._cancelled(at, code="cancelled", message="Cancelled before it started.")
         return after._released(self.not_before)
@@ -261,7 +263,15 @@ class Job:
             raise IllegalTransition(f"Job {self.id} is {self.state}, not {state}.")
 
     def _finished(self, state: JobState, at: datetime, **told: Any) -> Self:
-        return replace(self, state=state, finished_at=at, session_id=None, not_before=None, **told)
+        return replace(
+            self,
+            state=state,
+            finished_at=at,
+            session_id=None,
+            not_before=None,
+            put_backs=0,
+            **told,
+        )
 
     def _released(self, not_before: datetime | None, **told: Any) -> Self:
         return replace(

@@ -83,7 +83,7 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A release that brings one migration more, a column of the busiest table."""
     source = Path(migrating.__file__).parent / "migrations"
     shutil.copytree(source, tmp_path / "migrations")
@@ -91,6 +91,9 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     previous = versions[-1].stem[1:5]
     (tmp_path / "migrations/versions/v9001_note.py").write_text(NEXT.format(previous=previous))
     monkeypatch.setattr(migrating, "__file__", str(tmp_path / "migrate.py"))
+    migrating.known_revisions.cache_clear()
+    yield
+    migrating.known_revisions.cache_clear()
 
 
 @pytest.mark.usefixtures("next_version")

@@ -21,6 +21,7 @@ _LATEST_ENDING: Final = """(
 JOB: Final = f"""
     j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of,
     coalesce(q.state, e.final_state) AS state, q.not_before, q.session_id, e.finished_at,
+    coalesce(q.put_backs, 0) AS put_backs,
     coalesce(q.attempt, e.attempt) AS attempt, coalesce(q.fence, e.fence) AS fence,
     coalesce(q.worker, e.worker) AS worker,
     q.attempt_started_at IS NOT NULL OR coalesce(e.attempt_started, false) AS attempt_started,
@@ -35,7 +36,7 @@ ALL_JOBS: Final = """etl.job j
 
 _LIVE_COLUMNS: Final = """
     j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, q.state, q.not_before,
-    q.session_id, NULL AS finished_at, q.attempt, q.fence, q.worker,
+    q.session_id, NULL AS finished_at, q.put_backs, q.attempt, q.fence, q.worker,
     q.attempt_started_at IS NOT NULL AS attempt_started, q.started_at, q.cancel_requested_at,
     NULL AS outcome, NULL AS reason
 """
@@ -82,6 +83,7 @@ def job(row: Any) -> Job:
         outcome=outcome,
         reason=reason,
         usage=latest.exit.usage if latest else None,
+        put_backs=row.put_backs,
     )
 
 

@@ -34,19 +34,21 @@ UPDATE etl.job_queue q SET
     fence = d.fence, session_id = d.session_id, worker = d.worker,
     claimed_at = CASE WHEN d.state = 'running' THEN q.claimed_at END,
     attempt_started_at = CASE WHEN d.attempt_started THEN coalesce(q.attempt_started_at, :at) END,
-    started_at = d.started_at, not_before = d.not_before, cancel_requested_at = d.cancel_requested_at
+    started_at = d.started_at, not_before = d.not_before, cancel_requested_at = d.cancel_requested_at,
+    put_backs = d.put_backs
 FROM unnest(
     CAST(:job_id AS uuid[]), CAST(:state AS text[]), CAST(:due_at AS timestamptz[]), CAST(:attempt AS int[]),
     CAST(:fence AS bigint[]), CAST(:session_id AS uuid[]), CAST(:worker AS text[]),
     CAST(:attempt_started AS boolean[]), CAST(:started_at AS timestamptz[]),
-    CAST(:not_before AS timestamptz[]), CAST(:cancel_requested_at AS timestamptz[])
+    CAST(:not_before AS timestamptz[]), CAST(:cancel_requested_at AS timestamptz[]),
+    CAST(:put_backs AS int[])
 ) AS d(job_id, state, due_at, attempt, fence, session_id, worker, attempt_started, started_at, not_before,
-       cancel_requested_at)
+       cancel_requested_at, put_backs)
 WHERE q.job_id = d.job_id
 """)
 _LIVE_NAMES: Final = (
     "job_id", "state", "due_at", "attempt", "fence", "session_id", "worker", "attempt_started", "started_at",
-    "not_before", "cancel_requested_at",
+    "not_before", "cancel_requested_at", "put_backs",
 )  # fmt: skip
 
 _FINAL: Final = text("""
@@ -120,7 +122,7 @@ async def _write(
 def _live(job: Job, at: datetime) -> tuple[Any, ...]:
     return (
         job.id, job.state.value, mapping.due_at(job, at), job.attempt, job.fence, job.session_id, job.worker,
-        job.attempt_started, job.started_at, job.not_before, job.cancel_requested_at,
+        job.attempt_started, job.started_at, job.not_before, job.cancel_requested_at, job.put_backs,
     )  # fmt: skip
 
 

@@ -136,6 +136,7 @@ async def test_what_ran_is_rescued_and_a_worker_of_before_can_do_nothing(
         claimed = await kernel.queue.claim(fresh.id, 10)
         assert {job.id for job in claimed} == {again.id, unstarted.id}
         assert all(job.fence > 1000 for job in claimed)
+        assert all(job.is_put_back_if_lost for job in claimed)  # it has not been put back that often
 
 
 @pytest.mark.parametrize("way", ["there", "back"])

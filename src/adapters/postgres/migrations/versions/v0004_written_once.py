@@ -38,7 +38,9 @@ CREATE INDEX job_end_by_time ON etl.job_end (finished_at);
 
 # The attempt at hand stands in the queue's row; its own is written when it has ended.
 LIVE_ATTEMPT: Final = """
-ALTER TABLE etl.job_queue ADD COLUMN claimed_at timestamptz, ADD COLUMN attempt_started_at timestamptz;
+ALTER TABLE etl.job_queue ADD COLUMN claimed_at timestamptz, ADD COLUMN attempt_started_at timestamptz,
+    ADD COLUMN put_backs integer NOT NULL DEFAULT 0;
+UPDATE etl.job_queue SET put_backs = fence - attempt;
 UPDATE etl.job_queue q SET claimed_at = a.claimed_at, attempt_started_at = a.started_at
 FROM etl.attempt a WHERE q.state = 'running' AND a.job_id = q.job_id AND a.fence = q.fence;
 ALTER TABLE etl.job_queue DROP COLUMN attempt_started,
