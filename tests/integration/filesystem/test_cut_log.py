@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.filesystem.log_compression import compressing
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from adapters.process.supervisor.log_file import LogFile
+from domain.errors import LogNotFound
 from domain.log import Extent, Line, cut_note
 from domain.log_index import STDERR, STDOUT
 from domain.shown_log import ShownLog
+from tests.crashing import killed_at
 
 LIMIT = 64
 LINES = st.lists(
@@ -195,3 +198,33 @@ def test_written_bytes_keep_their_places_when_the_cut_moves() -> None:
         assert sum(map(len, pieces)) == len(span)
     document, _, _ = ShownLog.of_written(extent, range(30, 60))
     assert document.note == b"\n[etl: 20 bytes cut]\n"
+
+
+@settings(max_examples=200, deadline=None)
+@given(chunks=LINES, last=st.integers(0, 150), part=st.floats(0, 1), page=st.integers(1, 5))
+def test_after_a_kill_at_any_change_to_the_disk_what_was_accepted_is_read_but_for_the_cut(
+    chunks: list[tuple[int, bytes]], last: int, part: float, page: int
+) -> None:
+    """With compression behind it: its result is the same log."""
+    with TemporaryDirectory() as directory:
+        path, log = writer(directory)
+        given_ = b"".join(data for _, data in chunks)
+        with killed_at(last, part):
+            log.open()
+            for at, (number, data) in enumerate(chunks):
+                log.append(number, at, data)
+            log.close()
+        accepted = log._runs.offset
+        del log
+        try:
+            extent = StoredLog(path).extent(None)
+        except LogNotFound:
+            assert accepted == 0
+            return
+        assert accepted <= extent.size <= len(given_)
+        note = f"\n{cut_note(extent.cut)}\n".encode() if extent.cut else b""
+        told = shown(path)
+        assert told == given_[: extent.head] + note + given_[extent.tail : extent.size]
+        seen = lines(path, page)
+        list(compressing(path))
+        assert (shown(path), lines(path, page), StoredLog(path).extent(None)) == (told, seen, extent)
