@@ -9,14 +9,14 @@ from adapters.postgres.candidates import CANDIDATES
 from adapters.postgres.engine import Database
 from domain.job import Job
 
-WINDOWS: Final = (16, 64, 256, 1024)
-"""How many candidates are looked at: twice what is wanted, and what rivals may hold locked. A literal in
-the text, so that one kept plan fits: the planner takes an unknown LIMIT for a tenth of the table."""
+WINDOWS: Final = (16, 64, 512)
+"""How many candidates are looked at: what four rivals may hold locked, and more. A literal in the text,
+so that one kept plan fits: the planner takes an unknown LIMIT for a tenth of the table."""
 
 # `held`: see v0002. `limited`: from the first job on that needs a unit, claiming.py has the word: jobs
 # behind it must not pass it by because their claim is quicker.
-# session_id IS NULL AND parked_on IS NULL is state = 'queued', by the table's CHECKs; said so, it tempts
-# the planner to no other index than the key. What a rival changed since is checked again under the lock.
+# `locked`: see v0005. session_id IS NULL AND parked_on IS NULL there is state = 'queued', by the table's
+# CHECKs; said so, it tempts the planner to no other index than the key.
 # fence + 1 and attempt + 1 are what Job.claimed says: test_quick_paths.py compares them.
 _CLAIM: Final = """
 WITH RECURSIVE {candidates},
@@ -26,12 +26,10 @@ held AS MATERIALIZED (
     SELECT min(c.place) AS place FROM found c JOIN held h ON h.queue = c.queue
     WHERE c.is_keyed OR h.queue_slots IS NOT NULL
 ), locked AS MATERIALIZED (
-    SELECT q.* FROM etl.job_queue q WHERE q.job_id = ANY (ARRAY(
+    SELECT q.* FROM etl.lock_jobs(ARRAY(
         SELECT c.job_id FROM found c JOIN held h ON h.queue = c.queue, limited l
         WHERE c.place < coalesce(l.place, {window} + 1)
-    )) AND q.session_id IS NULL AND q.parked_on IS NULL AND q.due_at <= statement_timestamp()
-        AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
-    ORDER BY q.priority DESC, q.due_at, q.job_id LIMIT %(wanted)s FOR UPDATE SKIP LOCKED
+    ), %(wanted)s) q
 ), moment AS MATERIALIZED (
     SELECT clock_timestamp() AS at FROM (SELECT count(*) FROM locked) after_the_locks
 ), given AS (
@@ -64,7 +62,7 @@ class Claimed:
 
 
 async def claim(database: Database, session_id: UUID, limit: int) -> Claimed:
-    window = next((w for w in WINDOWS if w >= 2 * limit + WINDOWS[0] // 2), WINDOWS[-1])
+    window = next((w for w in WINDOWS if w >= 4 * limit + WINDOWS[0] // 2), WINDOWS[-1])
     rows = await database.at_once(STATEMENTS[window], {"session_id": session_id, "wanted": limit})
     jobs = tuple(mapping.job(row) for row in rows if row.id is not None)
     if not rows or len(jobs) == limit:
