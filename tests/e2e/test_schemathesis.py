@@ -15,6 +15,9 @@ ALL_PHASES = "examples,coverage,fuzzing,stateful"
 SCRIPTS = ("load_orders.py", "load.py")
 """Those of the document's examples."""
 
+LEFT_OUT = 1
+"""The live log; schemathesis.toml says why."""
+
 UNLIMITED = ["--http.rate_limit=off", "--http.failure_limit=off"]
 """The tool takes every 429 for an answer that it need not look at."""
 
@@ -53,7 +56,7 @@ def examined(installation: Installation, key: str, phases: str, examples: int) -
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(report.read_text())
     assert (found["complete"], found["failures"], found["errors"]) == (True, [], [])
-    assert found["operations"]["tested"] == found["operations"]["total"] > 20
+    assert found["operations"]["tested"] == found["operations"]["total"] - LEFT_OUT > 20
     assert found["test_cases"]["generated"] > 500
 
 

@@ -37,10 +37,15 @@ def decoded(data: bytes, kind: type[S]) -> S:
     try:
         return cast("S", _decoder(kind).decode(data))
     except msgspec.ValidationError as error:
-        places = tuple(islice(_places(data, kind), MAX_PLACES)) or (_first_place(error),)
-        raise SchemaBroken("The body breaks its schema; `errors` names each place.", places) from None
+        if places := tuple(islice(_places(data, kind), MAX_PLACES)):
+            raise _broken(*places) from None
+        return _with_whole_numbers(data, kind, error)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from None
+
+
+def _broken(*places: Place) -> SchemaBroken:
+    return SchemaBroken("The body breaks its schema; `errors` names each place.", places)
 
 
 def _malformed(error: Exception) -> MalformedJson:
@@ -53,6 +58,43 @@ def _malformed(error: Exception) -> MalformedJson:
 @cache
 def _decoder(kind: type[Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=True)
+
+
+# -- whole numbers with a fraction of zero -------------------------------------------------------------
+
+
+def _with_whole_numbers(data: bytes, kind: type[S], error: msgspec.ValidationError) -> S:
+    """`5.0` is an integer by JSON Schema (2020-12, 6.1.1), but not by our decoder. Changed where it
+    objects and nowhere else: a parameter that is 5.0 reaches the script so.
+    """
+    try:
+        document = msgspec.json.decode(data)
+    except msgspec.ValidationError:
+        raise _broken(_first_place(error)) from None
+    for _ in range(MAX_PLACES):
+        place = _first_place(error)
+        if not _made_whole(document, place.pointer):
+            break
+        try:
+            return cast("S", _decoder(kind).decode(msgspec.json.encode(document)))
+        except msgspec.ValidationError as another:
+            error = another
+    raise _broken(_first_place(error))
+
+
+def _made_whole(document: Any, pointer: str) -> bool:
+    *path, last = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")]
+    try:
+        for step in path[1:]:
+            document = document[int(step) if isinstance(document, list) else step]
+        key = int(last) if isinstance(document, list) else last
+        value = document[key]
+        if isinstance(value, float) and value.is_integer():
+            document[key] = int(value)
+            return True
+    except (LookupError, TypeError, ValueError):
+        pass  # the decoder does not name the members of free objects
+    return False
 
 
 # -- all places of a broken body: msgspec stops at the first -------------------------------------------
