@@ -3,6 +3,7 @@
 import ast
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.process.rig import Rig, looks_into_the_zygote
+from tests.integration.process.rig import Rig, a_rig, looks_into_the_zygote
 
 SOURCE_ROOT = Path(__file__).parents[3] / "src"
 _PR_CAPBSET_DROP = 24
@@ -73,9 +74,14 @@ async def test_standard_input_is_empty(rig: Rig) -> None:
     assert log.split() == [b"0", b"end"]
 
 
-async def test_signals_are_as_they_were_at_birth(rig: Rig) -> None:
-    """A runner that ignores SIGPIPE and SIGTERM and blocks signals must not hand that on."""
-    _, log = await rig.run("/bin/cat", "/proc/self/status")
+async def test_signals_are_as_they_were_at_birth(tmp_path: Path) -> None:
+    """A service ignores SIGPIPE and SIGTERM and blocks signals, and its shell's `&` has SIGQUIT ignored."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        async with a_rig(tmp_path) as rig:
+            _, log = await rig.run("/bin/cat", "/proc/self/status")
+    finally:
+        signal.signal(signal.SIGQUIT, before)
     fields = dict(line.split(":", 1) for line in log.decode().splitlines())
     masks = {name: int(fields[name], 16) & ~_OF_GLIBC for name in ("SigBlk", "SigIgn", "SigCgt")}
     assert masks == {"SigBlk": 0, "SigIgn": 0, "SigCgt": 0}

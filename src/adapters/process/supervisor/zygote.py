@@ -35,7 +35,7 @@ def serve(socket_fd: int, lock_fd: int) -> None:
     os.setsid()  # the terminal's Ctrl-C and hang-up are the worker's
     os.chdir("/")
     os.umask(0o077)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _heed_signals_again()
     kernel.set_name("etl-zygote")
     kernel.become_subreaper()
     kernel.set_dumpable(dumpable=False)
@@ -262,3 +262,13 @@ def _refuse(control: socket.socket, directory: str, error: OSError) -> None:
     Channel(control).send({"exit": start_errors.of_the_machine(number)})
     if not isinstance(error, FileExistsError):
         record.forget(directory)
+
+
+def _heed_signals_again() -> None:
+    """What a service was told to ignore (`nohup`, a shell's `&`: SIGQUIT) is no wish of its programs. Once
+    here, and not in each of them. Those that Python ignores of itself are for program.py to undo.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
