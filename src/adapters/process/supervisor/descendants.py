@@ -3,11 +3,10 @@
 import os
 import signal
 import time
-from contextlib import suppress
 
 from adapters.process.supervisor import tree
 from adapters.process.supervisor.group import Group
-from adapters.process.supervisor.kernel import LINUX, elapsed_ns
+from adapters.process.supervisor.kernel import LINUX, elapsed_ns, figure
 from adapters.process.supervisor.limits import Taken
 
 _RSS_UNIT = 1024 if LINUX else 1  # getrusage(2): kilobytes, on macOS bytes
@@ -92,16 +91,9 @@ class Descendants:
 
 def _proportional(pid: int, resident: int) -> int:
     """PSS; `resident` where it may not be read."""
-    with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as rollup:
-        for line in rollup:
-            if line.startswith(b"Pss:"):
-                return int(line.split()[1]) * 1024
-    return resident
+    kilobytes = figure(f"/proc/{pid}/smaps_rollup", b"Pss:")
+    return resident if kilobytes is None else kilobytes * 1024
 
 
 def _peak(pid: int) -> int:
-    with suppress(OSError), open(f"/proc/{pid}/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return 0
+    return (figure(f"/proc/{pid}/status", b"VmHWM:") or 0) * 1024

@@ -43,13 +43,13 @@ class Group:
 
     def join(self, pid: int = 0) -> None:
         """That process, 0: this one, with all that it will fork. Raises OSError."""
-        _write(os.path.join(self.path, "cgroup.procs"), str(pid))
+        write(os.path.join(self.path, "cgroup.procs"), str(pid))
 
     def kill(self) -> None:
         """SIGKILL to all that is in it; with version 2 in one step that no fork escapes."""
         with suppress(OSError):
             if self.kind == V2:
-                _write(os.path.join(self.path, "cgroup.kill"), "1")
+                write(os.path.join(self.path, "cgroup.kill"), "1")
             elif self.kind == V1:
                 self._kill_frozen()
 
@@ -74,17 +74,17 @@ class Group:
     def _kill_frozen(self) -> None:
         """Frozen processes do not fork, and their pids stay theirs. They die when they thaw."""
         state = os.path.join(self.path, "freezer.state")
-        _write(state, "FROZEN")
+        write(state, "FROZEN")
         try:
             until = time.monotonic() + _FREEZE_SECONDS
-            while _read(state) != b"FROZEN" and time.monotonic() < until:
+            while read(state) != b"FROZEN" and time.monotonic() < until:
                 time.sleep(_PAUSE)
             for pid in self.processes():
                 if pid > 0:  # 0 stands for a process outside of our namespace, and kill(2) for our own group
                     with suppress(OSError):
                         os.kill(pid, signal.SIGKILL)
         finally:
-            _write(state, "THAWED")
+            write(state, "THAWED")
 
     def _remove(self) -> bool:
         """False while something lives in it."""
@@ -99,7 +99,8 @@ class Group:
         return True
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
+    """Into a file that is there; raises OSError, also where the kernel takes no such value."""
     file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(file, text.encode())
@@ -107,6 +108,7 @@ def _write(path: str, text: str) -> None:
         os.close(file)
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """Raises OSError."""
     with open(path, "rb") as file:
         return file.read().strip()

@@ -5,6 +5,7 @@ import signal
 import struct
 import sys
 import time
+from contextlib import suppress
 
 LINUX = sys.platform == "linux"
 
@@ -94,14 +95,18 @@ def set_file_user(uid: int, gid: int) -> None:
 
 def out_of_memory_kills() -> int:
     """How many processes of this machine the kernel has killed for lack of memory, in any control group."""
-    try:
-        with open("/proc/vmstat", "rb") as file:
-            for line in file:
-                if line.startswith(b"oom_kill "):
-                    return int(line.split()[1])
-    except OSError:
-        pass
-    return 0
+    return figure("/proc/vmstat", b"oom_kill ") or 0
+
+
+def figure(path: str, name: bytes) -> int | None:
+    """The number in the line that begins with `name`, as /proc and control groups write them; None where
+    there is no such line, or nothing that may be read.
+    """
+    with suppress(OSError), open(path, "rb") as file:
+        for line in file:
+            if line.startswith(name):
+                return int(line.split()[1])
+    return None
 
 
 def _prctl(option: int, value: int) -> bool:

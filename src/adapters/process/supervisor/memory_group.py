@@ -4,7 +4,8 @@ import os
 from contextlib import suppress
 from typing import Final
 
-from adapters.process.supervisor.group import V1, V2, Group
+from adapters.process.supervisor.group import V1, V2, Group, read, write
+from adapters.process.supervisor.kernel import figure
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LIMITS: Final = ((V2, "memory.max"), (V1, "memory.limit_in_bytes"))
@@ -27,19 +28,17 @@ class MemoryGroup:
             os.makedirs(self.path, 0o755, exist_ok=True)
         for kind, name in _LIMITS:
             if self._is_set(name, most):
-                file, times = _SWAP[kind]
-                self._write(file, most * times)
-                self._write("memory.oom.group", 1)
+                swap, times = _SWAP[kind]
+                self._set_if_there(swap, most * times)
+                self._set_if_there("memory.oom.group", 1)
                 return kind
         return None
 
     def oom_kills(self) -> int:
         """How many of its processes the kernel has killed because of the limit."""
         for name in _COUNTERS:
-            for line in self._read(name).splitlines():
-                word, _, count = line.partition(" ")
-                if word == "oom_kill":
-                    return int(count)
+            if (kills := figure(self._file(name), b"oom_kill ")) is not None:
+                return kills
         return 0
 
     def remove(self) -> None:
@@ -47,24 +46,15 @@ class MemoryGroup:
 
     def _is_set(self, name: str, most: int) -> bool:
         """Read again, so that the record says what is, and not what was asked for."""
-        if not self._write(name, most):
-            return False
-        now = self._read(name).strip()
-        return now.isdigit() and int(now) <= most + _PAGE
+        with suppress(OSError):  # there is no such file, or it takes no such number
+            write(self._file(name), str(most))
+            now = read(self._file(name))
+            return now.isdigit() and int(now) <= most + _PAGE
+        return False
 
-    def _write(self, name: str, number: int) -> bool:
-        """False where there is no such file, or it takes no such number."""
-        try:
-            file = os.open(os.path.join(self.path, name), os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(file, str(number).encode())
-            finally:
-                os.close(file)
-        except OSError:
-            return False
-        return True
+    def _set_if_there(self, name: str, number: int) -> None:
+        with suppress(OSError):
+            write(self._file(name), str(number))
 
-    def _read(self, name: str) -> str:
-        with suppress(OSError), open(os.path.join(self.path, name)) as file:
-            return file.read()
-        return ""
+    def _file(self, name: str) -> str:
+        return os.path.join(self.path, name)

@@ -28,7 +28,21 @@ def snapshot() -> dict[int, Entry]:
 
 
 def entry_of(pid: int) -> Entry | None:
-    """What /proc/PID/stat tells, or None when there is no such process (proc(5))."""
+    """None when there is no such process."""
+    if (fields := _stat(pid)) is None:
+        return None
+    return int(fields[1]), fields[0], int(fields[19])
+
+
+def taken(pid: int) -> tuple[float, int]:
+    """Seconds of processor time, with that of the children it has waited for, and resident bytes."""
+    if (fields := _stat(pid)) is None:
+        return 0.0, 0
+    return sum(map(int, fields[11:15])) / _TICKS, int(fields[21]) * _PAGE
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """/proc/PID/stat from the state on (proc(5)), or None when there is no such process."""
     try:
         file = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -40,19 +54,7 @@ def entry_of(pid: int) -> Entry | None:
     finally:
         os.close(file)
     # The name is in parentheses, may hold spaces and parentheses itself, and precedes all that we need.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return int(fields[1]), fields[0], int(fields[19])
-
-
-def taken(pid: int) -> tuple[float, int]:
-    """Seconds of processor time, with that of the children it has waited for, and resident bytes."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read()
-    except OSError:
-        return 0.0, 0
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return sum(map(int, fields[11:15])) / _TICKS, int(fields[21]) * _PAGE
+    return stat[stat.rindex(b")") + 2 :].split()
 
 
 def below(root: int, processes: dict[int, Entry]) -> list[Identity]:
