@@ -19,41 +19,33 @@ TEMPLATE = f"etl_template_{getpid()}"
 NUMBERS = count(1)
 
 
+SIZES = {
+    "--soak-jobs": (200, "jobs of the soak run; 20000 is a day's work in small"),
+    "--chaos-jobs": (150, "jobs of the chaos run; 2000 is the large one"),
+    "--attempts": (1000, "attempts in a row (F39); 10000 is the large run"),
+    "--flood-mib": (128, "MiB that a program pours out (F42); 2048 is the large run"),
+    "--log-mib": (18, "MiB of a live log whose worker and API are killed; 200 is the large run"),
+    "--sleep": (5, "seconds that a job sleeps while its worker is killed; 20 is long"),
+    "--api-examples": (
+        3,
+        "requests that schemathesis makes up for each operation and phase; 100 is the large run",
+    ),
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres",
         default="embedded",
         help="`embedded`, `container`, or the URL of a server that may be filled with databases",
     )
-    parser.addoption(
-        "--soak-jobs", type=int, default=200, help="jobs of the soak run; 20000 is a day's work in small"
-    )
-    parser.addoption(
-        "--chaos-jobs", type=int, default=150, help="jobs of the chaos run; 2000 is the large one"
-    )
-    parser.addoption(
-        "--attempts", type=int, default=1000, help="attempts in a row (F39); 10000 is the large run"
-    )
-    parser.addoption(
-        "--flood-mib", type=int, default=128, help="MiB that a program pours out (F42); 2048 is the large run"
-    )
-    parser.addoption(
-        "--sleep",
-        type=int,
-        default=5,
-        help="seconds that a job sleeps while its worker is killed; 20 is long",
-    )
+    for name, (default, meaning) in SIZES.items():
+        parser.addoption(name, type=int, default=default, help=meaning)
     parser.addoption(
         "--real-programs",
         type=Path,
         default=os.environ.get("ETL_TEST_REAL_PROGRAMS"),
         help="where PySpark and dbt are installed (CONTRIBUTING.md); also ETL_TEST_REAL_PROGRAMS",
-    )
-    parser.addoption(
-        "--api-examples",
-        type=int,
-        default=3,
-        help="requests that schemathesis makes up for each operation and phase; 100 is the large run",
     )
 
 

@@ -7,6 +7,8 @@ import sqlite3
 import time
 from contextlib import closing
 
+import pytest
+
 from tests.e2e.installation import Installation
 
 
@@ -143,3 +145,15 @@ def test_an_issued_key_opens_what_it_was_issued_for(shared: Installation) -> Non
         assert http.get("/jobs").status_code == 200
         refused = http.post("/jobs", json={"script": "disk_report.sh"})
     assert (refused.status_code, "jobs:submit" in refused.json()["detail"]) == (403, True)
+
+
+def test_a_command_is_found_by_its_name_though_the_server_has_no_environment(
+    own: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PATH", "HOME"):
+        monkeypatch.delenv(name)  # what `Installation` passes on
+    own.flags = ["--scripts.allow_commands=on"]
+    own.serve()
+    job = own.ended(own.submit(command=["sh", "-c", "echo found; exit 3"]))
+    assert (job["reason"]["code"], job["reason"]["exit_code"]) == ("exit", 3)
+    assert own.log(job["id"]) == "found\n"

@@ -129,7 +129,8 @@ class JobRequest(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     command: Annotated[
         Annotated[list[Text], Meta(min_length=1, max_length=MAX_ARGS)] | None,
         Meta(
-            description="An argv, never a shell line; needs `jobs:command`.",
+            description="An argv, never a shell line; needs `jobs:command`. A program without a `/` is"
+            " looked for on the job's `PATH`.",
             examples=[None, ["pg_dump", "-V"]],
         ),
     ] = None

@@ -35,6 +35,22 @@ async def test_f50_a_missing_program(rig: Rig) -> None:
     assert await _why(rig, str(rig.directory / "load.sh")) == "The program load.sh does not exist."
 
 
+async def test_f50_a_name_that_is_nowhere_on_the_path(rig: Rig) -> None:
+    _file(rig.directory, "load", "#!/bin/sh\n")  # where the program begins is no place to look
+    assert await _why(rig, "load") == "The program load is in no directory of PATH."
+
+
+async def test_a_name_is_looked_for_on_the_path_of_the_job(rig: Rig) -> None:
+    _file(rig.directory, "load", "#!/bin/sh\necho found\n")
+    _, log = await rig.run("load", environment={"PATH": f"/no/such:{rig.directory}"})
+    assert log == b"found\n"
+
+
+async def test_a_name_is_found_where_the_job_has_no_path(rig: Rig) -> None:
+    _, log = await rig.run("sh", "-c", "echo found", environment={})
+    assert log == b"found\n"
+
+
 async def test_f50_a_program_below_a_file(rig: Rig) -> None:
     assert "no directory" in await _why(rig, _file(rig.directory, "a", "") + "/load")
 

@@ -69,7 +69,7 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
         os.chdir(launch.directory)
         step = "program"
         environment = {**launch.environment, WORK_DIR_VARIABLE: launch.work_directory}
-        os.execve(launch.argv[0], launch.argv, environment)  # noqa: S606 - argv only, no shell
+        os.execvpe(launch.argv[0], launch.argv, environment)  # noqa: S606 - argv only; PATH is the job's own
     except ValueError:  # a NUL in an argument: refused at submit, so this is the last line of defence
         os.write(tell, b"value 0")
     except BaseException as error:  # noqa: BLE001 - else it would look like a program that exited with 127

@@ -25,6 +25,7 @@ _PROGRAM = {
 }
 _BAD_INTERPRETER = "The interpreter that {name} names in its first line does not exist."
 _IS_DIRECTORY = "The program {name} is a directory."
+_NOT_ON_PATH = "The program {name} is in no directory of PATH."
 _BAD_VALUE = "An argument or a variable holds a NUL character, which none can carry."
 
 
@@ -64,6 +65,8 @@ def described(number: int) -> str:
 
 def _better(program: str, number: int) -> str | None:
     """What execve(2) says with the same number of two different things."""
+    if os.sep not in program:
+        return _NOT_ON_PATH if number in (errno.ENOENT, errno.ENOTDIR) else None
     if number == errno.ENOENT and os.path.exists(program):
         return _BAD_INTERPRETER
     if number == errno.EACCES and os.path.isdir(program):
