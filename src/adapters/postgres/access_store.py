@@ -21,10 +21,9 @@ VALUES (:id, :name, :digest, :prefix, CAST(:scopes AS text[]), :created_at, :cre
     :expires_at, :last_used_at, :revoked_at)
 """)  # noqa: S608 - a constant
 # At once, for it is asked at every request.
-_FIND: Final = """
-SELECT id, name, digest, prefix, scopes, created_at, created_by, expires_at, last_used_at, revoked_at
-FROM etl.api_key WHERE digest = %(digest)s
-"""
+_FIND: Final = f"""
+SELECT {_COLUMNS} FROM etl.api_key WHERE digest = %(digest)s
+"""  # noqa: S608 - as above
 _LIST: Final = text(f"""
 SELECT {_COLUMNS} FROM etl.api_key WHERE revoked_at IS NULL ORDER BY created_at DESC, id DESC
 """)  # noqa: S608 - as above
