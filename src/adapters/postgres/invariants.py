@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.engine import Database
+from adapters.postgres.maintaining import MAY_BE_RESCUED
 from domain.invariant import Breach, Invariant
 from domain.log import LogRef
 
@@ -27,14 +28,11 @@ BROKEN: Final = {
     Invariant.LEASED_IF_RUNNING: f"""
         SELECT q.job_id, NULL AS scope FROM etl.job_queue q WHERE q.state = 'running' AND {_OF_NO_SESSION}
     """,  # noqa: S608 - a constant
-    Invariant.RESCUED_IF_DEAD: """
+    Invariant.RESCUED_IF_DEAD: f"""
         SELECT q.job_id, NULL AS scope FROM etl.worker_session w
         JOIN etl.job_queue q ON q.session_id = w.id AND q.state = 'running'
-        WHERE (w.state = 'dead' OR w.lease_expires_at <= clock_timestamp()) AND (
-            q.attempt_started_at IS NULL OR q.attempt < q.max_attempts
-            OR w.last_lease_expires_at <= clock_timestamp()
-        )
-    """,
+        WHERE (w.state = 'dead' OR w.lease_expires_at <= clock_timestamp()) AND {MAY_BE_RESCUED}
+    """,  # noqa: S608 - as above
     Invariant.COUNTED_IF_LIMITED: """
         SELECT s.job_id, s.scope FROM etl.limit_slot s WHERE s.job_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM etl.job_queue q WHERE q.job_id = s.job_id AND q.state = 'running'

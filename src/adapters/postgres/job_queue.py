@@ -100,9 +100,8 @@ class PostgresJobQueue:
     # -- maintenance ------------------------------------------------------------------------------
 
     async def rescue(self, limit: int) -> Sequence[Job]:
-        await self._database.run(maintaining.declare_dead)
         freed: set[str] = set()
-        jobs = await self._database.run(lambda c: maintaining.rescue(c, limit, self._chance, freed))
+        jobs = await maintaining.rescue(self._database, limit, self._chance, freed)
         await self._settle(freed)
         return jobs
 

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres import locking, mapping, parking
+from adapters.postgres.engine import Database
 from adapters.postgres.storing import Change, store
 from application.ports.clock import Chance
 from domain.attempt import Ending, Exit, judge
@@ -22,15 +23,20 @@ WHERE id IN (
 ) AND state <> 'dead' AND lease_expires_at <= clock_timestamp()
 """)
 
+MAY_BE_RESCUED: Final = """(
+    q.attempt_started_at IS NULL OR q.attempt < q.max_attempts OR w.last_lease_expires_at <= clock_timestamp()
+)"""
+"""Whether a row `q` of the queue may be taken from its dead worker `w`: a last attempt only after its own
+lease.
+"""
+
 # An inner join: a row that was adopted meanwhile no longer matches once its lock is held.
 _LOST: Final = text(f"""
 SELECT {mapping.LIVE_JOB}, clock_timestamp() AS now
 FROM etl.worker_session w
 JOIN etl.job_queue q ON q.session_id = w.id AND q.state = 'running'
 JOIN etl.job j ON j.id = q.job_id
-WHERE w.state = 'dead' AND (
-    q.attempt_started_at IS NULL OR q.attempt < q.max_attempts OR w.last_lease_expires_at <= clock_timestamp()
-)
+WHERE w.state = 'dead' AND {MAY_BE_RESCUED}
 ORDER BY q.job_id LIMIT :limit FOR UPDATE OF q SKIP LOCKED
 """)  # noqa: S608 - a constant
 
@@ -42,12 +48,16 @@ ORDER BY q.expires_at LIMIT :limit FOR UPDATE OF q SKIP LOCKED
 """)  # noqa: S608 - a constant
 
 
-async def declare_dead(connection: AsyncConnection) -> None:
-    await connection.execute(_DECLARE_DEAD)
-
-
 async def rescue(
-    connection: AsyncConnection, limit: int, chance: Chance, freed: set[str], actor: str = ACTOR
+    database: Database, limit: int, chance: Chance, freed: set[str], actor: str = ACTOR
+) -> list[Job]:
+    """In two transactions: who was declared dead stays so whatever comes of its jobs."""
+    await database.run(lambda c: c.execute(_DECLARE_DEAD))
+    return await database.run(lambda c: _rescue(c, limit, chance, freed, actor))
+
+
+async def _rescue(
+    connection: AsyncConnection, limit: int, chance: Chance, freed: set[str], actor: str
 ) -> list[Job]:
     rows = (await connection.execute(_LOST, {"limit": limit})).all()
     locked = locking.locked(rows, JobState.RUNNING)

@@ -77,19 +77,18 @@ _AWAKE: Final = text("""
 SELECT job_id FROM etl.job_queue
 WHERE job_id = ANY (CAST(:ids AS uuid[])) AND state <> 'parked' ORDER BY job_id
 """)
-_TELL: Final = text("""
+_TELL: Final = text(f"""
 INSERT INTO etl.event (job_id, at, kind, actor, attempt, fence, detail)
 SELECT j.id, clock_timestamp(), 'repaired', :actor, coalesce(q.attempt, e.attempt),
     coalesce(q.fence, e.fence), :what
-FROM etl.job j LEFT JOIN etl.job_queue q ON q.job_id = j.id LEFT JOIN etl.job_end e ON e.job_id = j.id
+FROM {mapping.ALL_JOBS}
 WHERE j.id = ANY (CAST(:ids AS uuid[])) AND (q.job_id IS NOT NULL OR e.job_id IS NOT NULL)
 RETURNING job_id
-""")
+""")  # noqa: S608 - a constant
 _NOTE: Final = text("""
 INSERT INTO etl.event (job_id, at, kind, actor, attempt, fence, detail)
 VALUES (:job_id, clock_timestamp(), 'repaired', :actor, :attempt, :fence, :what)
 """)
-_UNITS: Final = text("SELECT count(*) FROM etl.limit_slot WHERE scope = :scope")
 NEVER_TOLD: Final = "Its end was never recorded."
 
 
@@ -104,12 +103,14 @@ class Mending:
 
     async def __call__(self, invariant: Invariant, breaches: Sequence[Breach]) -> int:
         """How many jobs were mended; the others no longer needed it."""
-        if invariant is Invariant.RESCUED_IF_DEAD:
-            return await self._rescue(len(breaches))
         ids = sorted({breach.job_id for breach in breaches})
         scopes = sorted({breach.scope for breach in breaches if breach.scope is not None})
         freed: set[str] = set()
-        mended = await self.database.run(lambda c: self._mend(c, invariant, ids, scopes, freed))
+        if invariant is Invariant.RESCUED_IF_DEAD:
+            most = len(breaches)
+            mended = len(await maintaining.rescue(self.database, most, self.chance, freed, self.actor))
+        else:
+            mended = await self.database.run(lambda c: self._mend(c, invariant, ids, scopes, freed))
         await self.database.run(lambda c: parking.settle(c, freed))
         return mended
 
@@ -118,16 +119,6 @@ class Mending:
         event = {"job_id": ref.job_id, "fence": ref.fence, "attempt": attempt, "what": what}
         async with self.database.transaction() as connection:
             await connection.execute(_NOTE, {**event, "actor": self.actor})
-
-    async def _rescue(self, limit: int) -> int:
-        """What maintenance would have done."""
-        await self.database.run(maintaining.declare_dead)
-        freed: set[str] = set()
-        jobs = await self.database.run(
-            lambda c: maintaining.rescue(c, limit, self.chance, freed, actor=self.actor)
-        )
-        await self.database.run(lambda c: parking.settle(c, freed))
-        return len(jobs)
 
     async def _mend(
         self,
@@ -199,7 +190,7 @@ async def _enqueue(connection: AsyncConnection, ids: Sequence[UUID], last_second
 
 async def _wake(connection: AsyncConnection, scopes: Sequence[str]) -> None:
     for scope in scopes:
-        if (await connection.execute(_UNITS, {"scope": scope})).scalar_one():
+        if await parking.units_of(connection, scope):
             await parking.settle(connection, [scope])
         else:
             await parking.unpark_all(connection, scope)

@@ -95,6 +95,10 @@ async def settle(connection: AsyncConnection, scopes: Iterable[str]) -> int:
     return await unpark(connection, names)
 
 
+async def units_of(connection: AsyncConnection, scope: str) -> int:
+    return int((await connection.execute(_UNITS, {"scope": scope})).scalar_one())
+
+
 async def count_again(connection: AsyncConnection, scope: str, units: int | None) -> None:
     """Numbers the units of `scope` anew, those that run now first; None keeps how many there are.
 
@@ -105,7 +109,7 @@ async def count_again(connection: AsyncConnection, scope: str, units: int | None
     holders = await connection.execute(_HOLDERS, {"by_key": kind == "key", "name": name})
     held = [row.job_id for row in holders]
     if units is None:
-        units = (await connection.execute(_UNITS, {"scope": scope})).scalar_one()
+        units = await units_of(connection, scope)
     await connection.execute(_DROP, {"scope": scope})
     await connection.execute(_COUNT_AGAIN, {"scope": scope, "units": units, "holders": held})
 
