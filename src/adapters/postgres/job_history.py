@@ -26,15 +26,9 @@ SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = :id
 _FIND: Final = text("""
 SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :limit
 """)
-_ATTEMPTS: Final = text("""
-SELECT job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
-    CAST(ending AS text) AS ending
-FROM etl.attempt WHERE job_id = :id
-UNION ALL
-SELECT job_id, fence, attempt, session_id, worker, claimed_at, attempt_started_at, NULL, NULL
-FROM etl.job_queue WHERE job_id = :id AND state = 'running'
-ORDER BY fence
-""")
+_ATTEMPTS: Final = text(f"""
+SELECT {mapping.ATTEMPT}, CAST(ending AS text) AS ending FROM ({mapping.ATTEMPTS}) every ORDER BY fence
+""")  # noqa: S608 - as above
 _EXISTS: Final = text("SELECT FROM etl.job WHERE id = :id")
 
 _PRUNE: Final = text("""

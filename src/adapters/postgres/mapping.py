@@ -34,6 +34,23 @@ JOB: Final = f"""
 ALL_JOBS: Final = """etl.job j
     LEFT JOIN etl.job_queue q ON q.job_id = j.id LEFT JOIN etl.job_end e ON e.job_id = j.id"""
 
+ATTEMPT: Final = "job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at"
+"""The columns of an attempt, but for its `ending`."""
+
+_RUNNING_ATTEMPT: Final = (
+    "q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at"
+)
+
+ATTEMPTS: Final = f"""
+    SELECT {ATTEMPT}, ending FROM etl.attempt WHERE job_id = :id
+    UNION ALL
+    SELECT {_RUNNING_ATTEMPT}, NULL, NULL FROM etl.job_queue q WHERE q.job_id = :id AND q.state = 'running'
+"""  # noqa: S608 - a constant
+"""Every attempt of job `:id`: those that have ended, and the one that runs."""
+
+END_ATTEMPT: Final = f"INSERT INTO etl.attempt ({ATTEMPT}, ending) SELECT {_RUNNING_ATTEMPT}"
+"""That the attempt of row `q` of the queue has ended. Goes on with the instant, the ending, and FROM."""
+
 _LIVE_COLUMNS: Final = """
     j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, q.state, q.not_before,
     q.session_id, NULL AS finished_at, q.put_backs, q.attempt, q.fence, q.worker,

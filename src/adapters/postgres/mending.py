@@ -44,11 +44,8 @@ FROM (
 ) a ON true
 ON CONFLICT DO NOTHING RETURNING job_id
 """)
-_END: Final = text("""
-INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
-    ending)
-SELECT q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at,
-    clock_timestamp(), CAST(:ending AS json)
+_END: Final = text(f"""
+{mapping.END_ATTEMPT}, clock_timestamp(), CAST(:ending AS json)
 FROM etl.job_queue q JOIN etl.job_end e ON e.job_id = q.job_id
 WHERE q.job_id = ANY (CAST(:ids AS uuid[])) AND q.state = 'running'
 ON CONFLICT DO NOTHING

@@ -27,11 +27,7 @@ WITH d AS MATERIALIZED (
 ), moment AS MATERIALIZED (
     SELECT clock_timestamp() AS at FROM (SELECT count(*) FROM q) after_the_locks
 ), tried AS (
-    INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
-        ending)
-    SELECT q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at,
-        moment.at, q.ending
-    FROM q, moment
+    {mapping.END_ATTEMPT}, moment.at, q.ending FROM q, moment
 ), ended AS (
     INSERT INTO etl.job_end (job_id, final_state, finished_at, attempt, fence, worker, attempt_started,
         started_at, cancel_requested_at)

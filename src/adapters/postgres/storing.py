@@ -19,11 +19,8 @@ TOLD_BY_ROWS: Final = frozenset(
 """The events that a job's and its attempts' rows tell by themselves (telling.py): nine of ten."""
 
 # The attempt of the row in the queue has ended, or was given back (an ending of NULL).
-_ATTEMPT_END: Final = text("""
-INSERT INTO etl.attempt (job_id, fence, number, session_id, worker, claimed_at, started_at, finished_at,
-    ending)
-SELECT q.job_id, q.fence, q.attempt, q.session_id, q.worker, q.claimed_at, q.attempt_started_at, :at,
-    CAST(d.ending AS json)
+_ATTEMPT_END: Final = text(f"""
+{mapping.END_ATTEMPT}, :at, CAST(d.ending AS json)
 FROM unnest(CAST(:job_id AS uuid[]), CAST(:ending AS text[])) AS d(job_id, ending)
 JOIN etl.job_queue q ON q.job_id = d.job_id
 """)

@@ -4,18 +4,14 @@ from typing import Final
 
 from sqlalchemy import text
 
+from adapters.postgres import mapping
+
 # A row that names an instant and an actor is an event; to write it twice cost a third of a job. Where an
 # attempt changed hands, what its row told before was written down, and that goes before what it tells now.
 # The submit's clock is another machine's, so it and the claims stand first by their nature; all other
 # instants of one claim are the database's.
-EVENTS: Final = text("""
-WITH tried AS (
-    SELECT fence, number, worker, claimed_at, started_at, finished_at, ending
-    FROM etl.attempt WHERE job_id = :id
-    UNION ALL
-    SELECT fence, attempt, worker, claimed_at, attempt_started_at, NULL, NULL
-    FROM etl.job_queue WHERE job_id = :id AND state = 'running'
-), told AS (
+EVENTS: Final = text(f"""
+WITH tried AS ({mapping.ATTEMPTS}), told AS (
     SELECT submitted_at AS at, 'submitted' AS kind, submitted_by AS actor, 0 AS attempt, 0 AS fence,
         NULL AS detail FROM etl.job WHERE id = :id
     UNION ALL
@@ -36,4 +32,4 @@ SELECT CAST(:id AS uuid) AS job_id, at, kind, actor, attempt, fence, detail FROM
     SELECT * FROM written
 ) every
 ORDER BY fence, kind <> 'submitted', kind <> 'claimed', at, number
-""")
+""")  # noqa: S608 - a constant
