@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 MASK: Final = "***"
 
@@ -11,12 +11,21 @@ _SECRET_NAME: Final = re.compile(r".*(PASS(WORD|WD)?|SECRET|TOKEN|KEY|CREDENTIAL
 _PASSWORD: Final = re.compile(r"(?<=://)([^\s/?#:@]*):([^\s/?#@]+)(?=@)")
 """Of `scheme://user:password@host`, anywhere in a text."""
 
+_KEYWORD: Final = re.compile(r"(?<=\bpassword)(\s*=\s*)(?:'((?:[^'\\]|\\.)*)'|([^\s'&]+))")
+"""Of libpq's `host=… password=…`, where quotes take blanks and a backslash takes anything, and of its
+`?password=…`.
+"""
+
 
 def mask_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment as it may be shown: values whose names look like secrets become `***`, and so does
     the password within any other.
     """
-    return {n: MASK if _looks_secret(n) else _PASSWORD.sub(rf"\1:{MASK}", v) for n, v in environment.items()}
+    return {n: MASK if _looks_secret(n) else _without_passwords(v) for n, v in environment.items()}
+
+
+def _without_passwords(text: str) -> str:
+    return _KEYWORD.sub(rf"\1{MASK}", _PASSWORD.sub(rf"\1:{MASK}", text))
 
 
 def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -27,12 +36,16 @@ def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def passwords_in(text: str) -> Iterator[str]:
-    """As they stand in addresses, and as they are meant; of libpq's `?password=` too."""
+    """As they stand in addresses and in libpq's `password=…`, and as they are meant."""
     for match in _PASSWORD.finditer(text):
         yield match[2]
         yield unquote(match[2])
-    if "password=" in text:
-        yield from parse_qs(text.partition("?")[2]).get("password", ())
+    for match in _KEYWORD.finditer(text):
+        if bare := match[3]:
+            yield bare
+            yield unquote(bare)
+        elif quoted := match[2]:
+            yield re.sub(r"\\(.)", r"\1", quoted)
 
 
 def _looks_secret(name: str) -> bool:

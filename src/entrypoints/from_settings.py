@@ -69,7 +69,10 @@ def passed_environment(settings: Settings) -> Mapping[str, str]:
 
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
-    """The secrets among the settings, and the passwords within them: no log may hold them."""
+    """The secrets among the settings, and the passwords within them: no log may hold them.
+
+    The embedded database's password is none: its socket lets in nobody but the user who can read it.
+    """
     values = [setting.of(settings) for setting in all_settings() if setting.is_secret]
     whole = [value for value in values if isinstance(value, str)]
     return (*whole, *(password for value in whole for password in passwords_in(value)))

@@ -130,3 +130,30 @@ def test_a_statement_that_fails_does_not_tell_its_values(own: Installation, data
     assert "Traceback" in text
     assert MARKS["environment"] not in text
     assert MARKS["argument"] not in text
+
+
+def test_what_the_server_keeps_to_itself_stands_in_no_log_of_a_job(
+    own: Installation, database_url: str
+) -> None:
+    """A script may read what its user may: a log is read by others. Each comes in two writes."""
+    password = MARKS["database password"]
+    address = f"{database_url} password={password}"
+    own.environ |= {name: SETTINGS[name] for name in SETTINGS if name.startswith("ETL_HTTP__JWT")}
+    own.environ["ETL_DATABASE__URL"] = address
+    own.serve()
+    issued = str(own.call("POST", "/keys", {"name": "n", "scopes": ["jobs:read"]})["secret"])
+    admin = (own.data / "admin.key").read_text().strip()
+    kept = [MARKS["token secret"], address, password, issued, admin]
+    (own.directory / "kept").write_text("\n".join(kept))
+    script = """
+import sys, time
+for secret in open("../kept"):
+    for half in (secret[:20], secret[20:]):
+        sys.stdout.write(half)
+        sys.stdout.flush()
+        time.sleep(0.1)
+"""
+    job = own.ended(own.submit(script=own.script("show.py", script)))
+    assert job["state"] == "succeeded"
+    keys = [f"{key[:12]}***" for key in (issued, admin)]
+    assert own.log(job["id"]).splitlines() == ["***", "***", "***", *keys]

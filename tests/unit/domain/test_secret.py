@@ -27,6 +27,18 @@ def test_a_password_within_an_address_is_masked_whatever_its_name() -> None:
     assert secret_values(environment) == ("s3cr%2Ft-pw", "s3cr/t-pw")
 
 
+def test_a_password_of_libpqs_keywords_is_masked() -> None:
+    environment = {
+        "SOURCE": "host=db password=hunter22 dbname=dwh",
+        "OTHER": "postgresql://db/x?password=a1b2",
+    }
+    assert mask_secrets(environment) == {
+        "SOURCE": "host=db password=*** dbname=dwh",
+        "OTHER": "postgresql://db/x?password=***",
+    }
+    assert secret_values(environment) == ("hunter22", "a1b2")
+
+
 def test_what_is_masked_by_its_name_is_a_secret_as_a_whole_and_in_its_password() -> None:
     address = "redis://:hunter22@cache/0"
     assert secret_values({"CACHE_URL": address, "TOKEN": "abc", "EMPTY_KEY": ""}) == (
@@ -39,7 +51,11 @@ def test_what_is_masked_by_its_name_is_a_secret_as_a_whole_and_in_its_password()
 @pytest.mark.parametrize(
     ("text", "passwords"),
     [
-        ("postgresql://db/x?user=a&password=p%40ss", {"p@ss"}),
+        ("postgresql://db/x?user=a&password=p%40ss", {"p%40ss", "p@ss"}),
+        ("host=db user=etl password=hunter22 dbname=dwh", {"hunter22"}),
+        (r"password = 'it\'s a secret' host=db", {"it's a secret"}),
+        ("password='' host=db", set()),
+        ("forgot_password=yes", set()),
         ("copy a://u:one@h to b://v:two@h", {"one", "two"}),
         ("http://host:8080/a@b", set()),
         ("https://user@host/x", set()),

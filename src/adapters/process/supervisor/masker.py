@@ -1,4 +1,6 @@
-"""Takes secrets out of a stream, however it is cut into chunks, with a bounded buffer."""
+"""Takes secrets out of a stream, however it is cut into chunks, with a bounded buffer: those that it is
+told of, and every API key of this product, by its form.
+"""
 
 import re
 from base64 import b64encode, urlsafe_b64encode
@@ -9,6 +11,16 @@ from urllib.parse import quote_from_bytes
 MASK: Final = b"***"
 SHORTEST: Final = 6
 """What is shorter stands in a log by chance, and its mask would tell where."""
+
+_KEY_SIGN: Final = b"etl_"
+_KEY_SHOWN: Final = 12
+"""What everybody may see of a key, and by which it is found in lists (domain.access.prefix_of)."""
+_KEY_BYTES: Final = 47
+# Of 43 random characters some are large and some small (all but one in 2 billion keys), of a name hardly.
+_KEY: Final = re.compile(
+    rb"(etl_(?=[a-z0-9_-]{0,42}[A-Z])(?=[A-Z0-9_-]{0,42}[a-z])[A-Za-z0-9_-]{8})[A-Za-z0-9_-]{35}"
+)
+_KEY_BEGINNING: Final = re.compile(rb"(?:e|et|etl|etl_[A-Za-z0-9_-]{0,42})\Z")
 
 
 class Masker:
@@ -62,6 +74,57 @@ class Masker:
         """How many of the last bytes may be the beginning of a secret: the most that may."""
         beginnings = self._beginnings.get(data[-1], ()) if data else ()
         return next((size for size, form in beginnings if data.endswith(form[:size])), 0)
+
+
+class KeyMasker:
+    """One stream. Of an API key its public beginning is left: it says which one has to be revoked.
+
+    So that beginning is given out at once, and no text ever waits but what follows 12 characters of a key.
+    """
+
+    def __init__(self) -> None:
+        self._open = b""
+        """The end of the stream that may begin a key; the public part of it has been given out."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        given = min(len(self._open), _KEY_SHOWN)
+        data = self._open + chunk if self._open else chunk
+        told: list[bytes] = []
+        at = 0
+        if _KEY_SIGN in data:
+            for match in _KEY.finditer(data):
+                told += (data[at : match.start()], match[1], MASK)
+                at = match.end()
+        begins = self._beginning(data, at)
+        self._open = data[begins:]
+        if not told and not given and begins + _KEY_SHOWN >= len(data):
+            return chunk
+        return b"".join((*told, data[at : begins + _KEY_SHOWN]))[given:]
+
+    def end(self) -> bytes:
+        """What was held back, when nothing can follow it."""
+        held, self._open = self._open[_KEY_SHOWN:], b""
+        return held
+
+    @staticmethod
+    def _beginning(data: bytes, at: int) -> int:
+        """Where the key begins that the data, from `at` on, may end in; else its end."""
+        match = _KEY_BEGINNING.search(data, max(at, len(data) - _KEY_BYTES + 1))
+        return match.start() if match else len(data)
+
+
+class LogMasker:
+    """One stream of a program: secrets first, since a key may be a part of one."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = Masker(secrets)
+        self._keys = KeyMasker()
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._keys.feed(self._secrets.feed(chunk))
+
+    def end(self) -> bytes:
+        return self._keys.feed(self._secrets.end()) + self._keys.end()
 
 
 def _forms(secret: str) -> Iterator[bytes]:

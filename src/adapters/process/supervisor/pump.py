@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from adapters.process.supervisor.log_file import LogFile
-from adapters.process.supervisor.masker import Masker
+from adapters.process.supervisor.masker import LogMasker
 from domain.log_index import STDERR, STDOUT
 
 _READ_BYTES: Final = 256 * 1024
@@ -29,7 +29,7 @@ class Pump:
     ) -> None:
         self.stdout, self.stderr = _pipe(), _pipe()
         self._file = LogFile(log, index, max_bytes)
-        self._maskers = {stream: Masker(secrets) for stream in (STDOUT, STDERR)} if secrets else {}
+        self._maskers = {stream: LogMasker(secrets) for stream in (STDOUT, STDERR)}
         self._bell = os.pipe() if keep else None
         self._parted = threading.Event()
         self._in_hand = 0
@@ -100,7 +100,7 @@ class Pump:
             waiting = _waiting(descriptor)
             while waiting > 0:
                 waiting -= self._carry(descriptor, stream)
-            if self._maskers and (rest := self._maskers[stream].end()):
+            if rest := self._maskers[stream].end():
                 self._file.append(stream, time.time_ns() // 1000, rest)
         self._file.close()
         self._parted.set()
@@ -111,8 +111,8 @@ class Pump:
         if self._parted.is_set():
             return len(chunk)
         self._in_hand = len(chunk)
-        masker = self._maskers.get(stream)
-        told = chunk if masker is None else masker.feed(chunk) if chunk else masker.end()
+        masker = self._maskers[stream]
+        told = masker.feed(chunk) if chunk else masker.end()
         if told:
             self._file.append(stream, time.time_ns() // 1000, told)
         self._in_hand = 0
