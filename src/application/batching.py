@@ -15,10 +15,10 @@ class Batch(Generic[Item, Answer]):
     """Calls `flush` with all items that wait; answers come in the order of the items.
 
     An idle batch flushes at once, so a lone item waits for nobody. What `flush` raises reaches
-    every caller of that batch.
+    every caller of that batch; an answer that is an exception is raised to its own caller alone.
     """
 
-    def __init__(self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]) -> None:
+    def __init__(self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]]) -> None:
         self._flush = flush
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -47,5 +47,9 @@ class Batch(Generic[Item, Answer]):
                     future.set_exception(error)
             return
         for (_, future), answer in zip(batch, answers, strict=True):
-            if not future.done():
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
                 future.set_result(answer)

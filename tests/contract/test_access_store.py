@@ -27,6 +27,30 @@ async def test_an_unknown_digest_finds_nothing(kernel: Kernel) -> None:
     assert await kernel.access.find(digest_of("etl_secrets")) is None
 
 
+async def test_of_look_ups_at_once_each_finds_its_own_key_and_none_where_there_is_none(
+    kernel: Kernel,
+) -> None:
+    keys = [a_key(f"etl_{n}") for n in range(RIVALS)]
+    for key in keys:
+        await kernel.access.add(key)
+    asked = [*(key.digest for key in keys), digest_of("etl_unknown"), keys[0].digest]
+    found = await asyncio.gather(*map(kernel.access.find, asked))
+    assert list(found) == [*keys, None, keys[0]]
+
+
+async def test_a_look_up_after_a_revocation_sees_it_whatever_else_is_looked_up(kernel: Kernel) -> None:
+    for n in range(RIVALS):
+        key = a_key(f"etl_{n}")
+        await kernel.access.add(key)
+        others = asyncio.gather(*(kernel.access.find(key.digest) for _ in range(5)))
+        await asyncio.sleep(0)
+        await kernel.access.revoke(key.id, NOON)
+        found = await kernel.access.find(key.digest)
+        assert found is not None
+        assert found.revoked_at == NOON
+        await others
+
+
 async def test_keys_are_listed_newest_first_without_the_revoked(kernel: Kernel) -> None:
     old, young, revoked = (a_key(f"etl_{n}", created_at=NOON + n * MINUTE) for n in range(3))
     expired = a_key("etl_expired", created_at=NOON - MINUTE, expires_at=NOON)

@@ -66,6 +66,14 @@ async def test_a_batch_is_submitted_as_a_whole_and_answered_in_order(kernel: Ker
     assert {job.id for job in await stored(kernel)} == {job.id for job in batch}
 
 
+async def test_jobs_that_are_submitted_at_once_are_each_answered_for_themselves(kernel: Kernel) -> None:
+    new = [a_job(queue=f"q{n % 3}", concurrency=keyed("k") if n % 5 == 0 else None) for n in range(RIVALS)]
+    twice = new[1]
+    answers = await asyncio.gather(*(kernel.queue.submit([job]) for job in [*new, twice]))
+    assert [answer.jobs for answer in answers] == [(job,) for job in [*new, twice]]
+    assert {job.id for job in await stored(kernel)} == {job.id for job in new}
+
+
 async def test_a_refused_batch_leaves_nothing_behind(kernel: Kernel) -> None:
     await kernel.queue.submit([a_job()], a_request(digest=b"one"))
     with pytest.raises(IdempotencyKeyReused):

@@ -34,13 +34,13 @@ class FilesystemScriptCatalog:
     def _beneath(self, script: str) -> Path:
         """The real path. A symlink may point to anything in the directory, and to nothing outside of it."""
         try:
-            root = self._directory.resolve(strict=True)
-            path = (root / script).resolve(strict=True)
-        except (OSError, RuntimeError):  # RuntimeError: a loop of symlinks, before Python 3.13
+            root = os.path.realpath(self._directory, strict=True)
+            path = os.path.realpath(f"{root}/{script}", strict=True)
+        except OSError:
             raise unknown_script("is no file in the scripts directory; check the name") from None
-        if not path.is_relative_to(root):
+        if not path.startswith(root.rstrip("/") + "/"):
             raise unknown_script("is a symlink that leaves the scripts directory; copy the file into it")
-        return path
+        return Path(path)
 
 
 def _check_file(path: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from adapters.postgres import mapping
 from adapters.postgres.engine import Database
+from application.batching import Batch
 from domain.access import ApiKey
 from domain.errors import KeyNotFound
 
@@ -22,7 +23,7 @@ VALUES (:id, :name, :digest, :prefix, CAST(:scopes AS text[]), :created_at, :cre
 """)  # noqa: S608 - a constant
 # At once, for it is asked at every request.
 _FIND: Final = f"""
-SELECT {_COLUMNS} FROM etl.api_key WHERE digest = %(digest)s
+SELECT {_COLUMNS} FROM etl.api_key WHERE digest = ANY(%(digests)s)
 """  # noqa: S608 - as above
 _LIST: Final = text(f"""
 SELECT {_COLUMNS} FROM etl.api_key WHERE revoked_at IS NULL ORDER BY created_at DESC, id DESC
@@ -41,6 +42,7 @@ class PostgresAccessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._finds: Batch[bytes, ApiKey | None] = Batch(self._find)
 
     async def add(self, key: ApiKey) -> None:
         row = {
@@ -59,8 +61,10 @@ class PostgresAccessStore:
             await connection.execute(_ADD, row)
 
     async def find(self, digest: bytes) -> ApiKey | None:
-        rows = await self._database.at_once(_FIND, {"digest": digest})
-        return mapping.api_key(rows[0]) if rows else None
+        """Each look-up begins after it was asked for, so that a revoked key ends at once; those that come
+        while one is under way go together.
+        """
+        return await self._finds(digest)
 
     async def list(self) -> Sequence[ApiKey]:
         return [mapping.api_key(row) for row in await self._rows(_LIST, {})]
@@ -74,6 +78,11 @@ class PostgresAccessStore:
     async def used(self, key_id: UUID, at: datetime) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(_USED, {"id": key_id, "at": at})
+
+    async def _find(self, digests: Sequence[bytes]) -> Sequence[ApiKey | None]:
+        rows = await self._database.at_once(_FIND, {"digests": list(set(digests))})
+        found = {key.digest: key for key in map(mapping.api_key, rows)}
+        return [found.get(digest) for digest in digests]
 
     async def _rows(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
         async with self._database.transaction() as connection:

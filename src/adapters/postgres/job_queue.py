@@ -40,11 +40,12 @@ class PostgresJobQueue:
         self._chance = chance
         self._tidied_up_to = ""
         self._counted = queues.Counted(database)
+        self._gathered = quick_submit.Gathered(database)
 
     # -- callers ----------------------------------------------------------------------------------
 
     async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
-        if quick_submit.is_quick(jobs) and await quick_submit.submit(self._database, jobs, idempotency):
+        if quick_submit.is_quick(jobs) and await self._submit_quickly(jobs, idempotency):
             return Submitted(jobs=tuple(jobs))
         return await self._database.run(lambda c: submitting.submit(c, jobs, idempotency))
 
@@ -132,6 +133,12 @@ class PostgresJobQueue:
     async def set_slots(self, queue: str, slots: int | None) -> Queue:
         self._counted.forget()
         return await self._database.run(lambda c: queues.set_slots(c, queue, slots))
+
+    async def _submit_quickly(self, jobs: Sequence[Job], idempotency: Idempotency | None) -> bool:
+        """A request with a key may have to wait for another one's transaction, and waits alone."""
+        if len(jobs) == 1 and idempotency is None:
+            return await self._gathered(jobs[0])
+        return await quick_submit.submit(self._database, jobs, idempotency)
 
     async def _claim(self, session_id: UUID, limit: int) -> claiming.Claimed:
         return await self._database.run(lambda c: claiming.claim(c, session_id, limit))

@@ -11,7 +11,9 @@ import msgspec
 
 from adapters.postgres.engine import Database
 from adapters.postgres.mapping import document
+from application.batching import Batch
 from application.ports.job_queue import Idempotency
+from domain.errors import EtlError
 from domain.job import Job
 
 # coalesce(… IN …): see submitting.py. test_quick_paths.py compares both paths row by row.
@@ -41,7 +43,7 @@ INSERT INTO etl.job_queue (job_id, queue, priority, due_at, state, attempt, max_
 SELECT d.id, d.queue, d.priority, coalesce(d.not_before, least(d.submitted_at, statement_timestamp())),
     'queued', 0, d.max_attempts, 0, d.submitted_at, d.not_before, d.expires_at
 FROM d WHERE coalesce(d.id IN (SELECT id FROM new), false)
-RETURNING 1
+RETURNING job_id
 """
 _NO_KEY: Final = {"owner": None, "key": None, "digest": None, "job_ids": None}
 
@@ -53,8 +55,44 @@ def is_quick(jobs: Sequence[Job]) -> bool:
 
 async def submit(database: Database, jobs: Sequence[Job], idempotency: Idempotency | None) -> bool:
     """False where a job or its idempotency key came before: what to answer then is submitting.py's."""
+    return len(await _submitted(database, jobs, idempotency)) == len(jobs)
+
+
+async def _submitted(
+    database: Database, jobs: Sequence[Job], idempotency: Idempotency | None = None
+) -> list[Any]:
+    """The rows of the new ones' ids."""
     given = {**_key(idempotency, jobs), "jobs": document([_row(job) for job in jobs])}
-    return len(await database.at_once(_SUBMIT, given)) == len(jobs)
+    return await database.at_once(_SUBMIT, given)
+
+
+class Gathered:
+    """Lone jobs without a key that come while others are being submitted share their next statement:
+    one transaction, and each caller hears of its own job alone.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._batch: Batch[Job, bool] = Batch(self._submit)
+
+    async def __call__(self, job: Job) -> bool:
+        """As `submit`."""
+        return await self._batch(job)
+
+    async def _submit(self, jobs: Sequence[Job]) -> Sequence[bool | Exception]:
+        try:
+            new = {row.job_id for row in await _submitted(self._database, jobs)}
+        except EtlError:
+            raise  # the database is away, for each of them
+        except Exception:  # noqa: BLE001 - whatever it is about one job that spoils it for all
+            return [await self._alone(job) for job in jobs]
+        return [job.id in new for job in jobs]
+
+    async def _alone(self, job: Job) -> bool | Exception:
+        try:
+            return await submit(self._database, [job], None)
+        except Exception as error:  # noqa: BLE001 - it is handed to the one caller
+            return error
 
 
 def _key(idempotency: Idempotency | None, jobs: Sequence[Job]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from litestar.datastructures import Headers
@@ -52,6 +53,7 @@ class Addresses:
         return any(address in network for network in self.trusted)
 
 
+@lru_cache(maxsize=1024)  # the same few ask again and again
 def _parsed(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from litestar import Litestar, Router
-from litestar.connection import Request
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -13,7 +12,6 @@ from litestar.types import ASGIApp
 
 from application.ports.meters import Meters
 from application.ports.tracer import Tracer
-from domain.access import Principal
 from domain.errors import EtlError
 from entrypoints.http import (
     docs,
@@ -69,10 +67,8 @@ def _litestar(
 ) -> Litestar:
     return Litestar(
         route_handlers=handlers,
-        dependencies={
-            "use_cases": Provide(lambda: use_cases, sync_to_thread=False),
-            "by": Provide(_caller, sync_to_thread=False),
-        },
+        # The only one: two would be provided side by side, in tasks, which takes longer than what they do.
+        dependencies={"use_cases": Provide(lambda: use_cases, sync_to_thread=False)},
         guards=[guard_of(use_cases.authenticate, use_cases.limits, auth=config.auth)],
         exception_handlers={EtlError: answer_error, HTTPException: answer_error, Exception: answer_error},
         openapi_config=None,
@@ -80,8 +76,3 @@ def _litestar(
         debug=False,
         state=State({"version": config.version}),
     )
-
-
-def _caller(request: Request[Principal, object, State]) -> Principal:
-    """Whom the guard has let in."""
-    return request.user

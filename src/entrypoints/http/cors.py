@@ -35,8 +35,6 @@ async def answer_preflight(send: Send) -> None:
 
 def mark(scope: HTTPScope, headers: MutableScopeHeaders, config: HttpConfig) -> None:
     """No credentials: keys travel in headers, there are no cookies."""
-    if not config.cors_origins:
-        return
     headers["Vary"] = f"{headers['Vary']}, Origin" if "vary" in headers else "Origin"
     origin = Headers.from_scope(scope).get("origin")
     if origin in config.cors_origins:

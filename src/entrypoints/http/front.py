@@ -34,13 +34,13 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _WATCHED: Final = frozenset({"live", "ready", "metrics"})
 """Asked every few seconds by those who watch: no spans of these."""
 
-SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
 """Defaults: a handler that knows better has said so."""
 
 NO_OPERATION: Final = "none"
@@ -123,13 +123,14 @@ class Front:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
-                for name, value in self.limits.headers(scope):
-                    headers[name] = value
-                headers["X-Request-Id"] = exchange.request_id
-                mark(scope, headers, self.config)
+                headers = list(message["headers"])  # as bytes: of an answer to a submit it took a tenth else
+                said = {name.lower() for name, _ in headers}
+                headers += [default for default in SECURITY_HEADERS if default[0] not in said]
+                headers += self.limits.headers(scope)
+                headers.append((b"x-request-id", exchange.request_id.encode()))
+                message["headers"] = headers
+                if self.config.cors_origins:
+                    mark(scope, MutableScopeHeaders.from_message(message), self.config)
             await send(message)
 
         return marked

@@ -9,7 +9,6 @@ from msgspec import NODEFAULT, Struct
 from msgspec.structs import FieldInfo, fields
 
 from application.ports.job_queue import Idempotency
-from domain.access import Principal
 from domain.errors import Place
 from entrypoints.http.operation import HttpRequest
 from entrypoints.http.refusals import WrongParameter
@@ -18,7 +17,7 @@ HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
-def idempotency_of(request: HttpRequest, body: Struct, by: Principal) -> Idempotency | None:
+def idempotency_of(request: HttpRequest, body: Struct) -> Idempotency | None:
     """Keys are each caller's own. The digest is that of the meaning, not of blanks or the order of
     members: a client that encodes anew sends the same request.
     """
@@ -29,7 +28,7 @@ def idempotency_of(request: HttpRequest, body: Struct, by: Principal) -> Idempot
         wrong = Place(HEADER, "is 1 to 255 visible ASCII characters")
         raise WrongParameter(f"`{HEADER}` is wrong.", [wrong])
     canonical = msgspec.json.encode([type(body).__name__, _meaning(body)], order="sorted")
-    return Idempotency(owner=by.identity, key=key, digest=hashlib.sha256(canonical).digest())
+    return Idempotency(owner=request.user.identity, key=key, digest=hashlib.sha256(canonical).digest())
 
 
 def _meaning(value: Any) -> Any:

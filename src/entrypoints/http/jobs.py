@@ -29,7 +29,7 @@ from entrypoints.http.idempotency import HEADER, idempotency_of
 from entrypoints.http.ids import job_id_of, uuid_of
 from entrypoints.http.job_query import JobQuery, JobWait, filter_of
 from entrypoints.http.job_views import BatchView, JobPage, JobView, job_view
-from entrypoints.http.operation import JSON, Answer, By, Cases, HttpRequest, answer, operation
+from entrypoints.http.operation import JSON, Answer, Cases, HttpRequest, answer, operation
 from entrypoints.http.paging import PageQuery, cursor_of, key_of, page_of, unknown_cursor
 from entrypoints.http.reading import body_of, query_of
 from entrypoints.http.refusals import ParametersDisagree
@@ -80,11 +80,11 @@ LOCATION: Final = {"Location": Header("The job.", "/api/v1/jobs/019a8e3c-5b7e-7c
     answers=(Answer(201, "Accepted, and durable.", JobView, headers=LOCATION | REPLAYED),),
     errors=SUBMIT_ERRORS,
 )
-async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
+async def submit_job(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """A `script` needs the scope `jobs:submit`, a `command` the scope `jobs:command`."""
     wanted = await body_of(request, JobRequest)
-    idempotency = idempotency_of(request, wanted, by)
-    submitted = await use_cases.submit_jobs([spec_of(wanted, _trace(request))], by, idempotency)
+    idempotency = idempotency_of(request, wanted)
+    submitted = await use_cases.submit_jobs([spec_of(wanted, _trace(request))], request.user, idempotency)
     return _created(submitted.jobs[0], _replayed(submitted))
 
 
@@ -101,11 +101,11 @@ async def submit_job(request: HttpRequest, use_cases: Cases, by: By) -> Response
     answers=(Answer(201, "All are accepted, and durable.", BatchView, headers=REPLAYED),),
     errors=SUBMIT_ERRORS,
 )
-async def submit_batch(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
+async def submit_batch(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """Up to 1,000 jobs; what is wrong in any of them is named, and none is accepted then."""
     wanted = await body_of(request, BatchRequest)
     specs = [spec_of(job, _trace(request)) for job in wanted.jobs]
-    submitted = await use_cases.submit_batch(specs, by, idempotency_of(request, wanted, by))
+    submitted = await use_cases.submit_batch(specs, request.user, idempotency_of(request, wanted))
     return answer(BatchView(jobs=[job_view(job) for job in submitted.jobs]), 201, _replayed(submitted))
 
 
@@ -240,9 +240,9 @@ async def list_events(request: HttpRequest, job_id: FromPath[str], use_cases: Ca
     ),
     errors=(JobNotFound, JobIsFinal, DatabaseUnavailable),
 )
-async def cancel_job(job_id: FromPath[str], use_cases: Cases, by: By) -> Response[bytes]:
+async def cancel_job(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[bytes]:
     """A queued job is cancelled at once. Cancelling again changes nothing."""
-    job = await use_cases.cancel_job(job_id_of(job_id), by)
+    job = await use_cases.cancel_job(job_id_of(job_id), request.user)
     return answer(job_view(job), 202 if job.state is JobState.RUNNING else 200)
 
 
@@ -256,9 +256,9 @@ async def cancel_job(job_id: FromPath[str], use_cases: Cases, by: By) -> Respons
     answers=(Answer(201, "A new job of the same request.", JobView, headers=LOCATION),),
     errors=(JobNotFound, JobIsNotFinal, DatabaseUnavailable),
 )
-async def retry_job(job_id: FromPath[str], use_cases: Cases, by: By) -> Response[bytes]:
+async def retry_job(request: HttpRequest, job_id: FromPath[str], use_cases: Cases) -> Response[bytes]:
     """The old job stays as it is; the new one names it in `retry_of`."""
-    return _created(await use_cases.retry_job(job_id_of(job_id), by), {})
+    return _created(await use_cases.retry_job(job_id_of(job_id), request.user), {})
 
 
 HANDLERS: Final = (

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from domain.access import Scope
 from domain.errors import DatabaseUnavailable, Forbidden, Invalid, InvalidCursor, KeyNotFound
 from entrypoints.http.ids import key_id_of
-from entrypoints.http.operation import Answer, By, Cases, HttpRequest, answer, operation
+from entrypoints.http.operation import Answer, Cases, HttpRequest, answer, operation
 from entrypoints.http.paging import PageQuery, page_of
 from entrypoints.http.reading import body_of, query_of
 from entrypoints.http.schemas import KeyRequest, in_utc
@@ -29,11 +29,11 @@ WRITE: Final = (Scope.KEYS_WRITE,)
     answers=(Answer(201, "The key, with its secret.", IssuedKeyView),),
     errors=(Forbidden, Invalid, DatabaseUnavailable),
 )
-async def issue_key(request: HttpRequest, use_cases: Cases, by: By) -> Response[bytes]:
+async def issue_key(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """The secret is in this answer alone. A key can never grant more than its issuer has."""
     wanted = await body_of(request, KeyRequest)
     expires_at = in_utc(wanted.expires_at, "/expires_at")
-    key, secret = await use_cases.issue_key(wanted.name, frozenset(wanted.scopes), expires_at, by)
+    key, secret = await use_cases.issue_key(wanted.name, frozenset(wanted.scopes), expires_at, request.user)
     return answer(issued_key_view(key, secret), 201)
 
 

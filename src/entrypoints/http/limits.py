@@ -89,13 +89,14 @@ class RequestLimits:
             if not self._streams[identity]:
                 del self._streams[identity]
 
-    def headers(self, scope: HTTPScope) -> Iterator[tuple[str, str]]:
+    def headers(self, scope: HTTPScope) -> Iterator[tuple[bytes, bytes]]:
         """Of every answer: what was counted, else what is left to the address."""
         if self._policy:
-            yield "RateLimit-Policy", self._policy
+            yield b"ratelimit-policy", self._policy.encode()
         counted = scope.get("state", {}).get(_STATE)
         if counted is None and self._failures is not None:
             counted = FAILURES, self._failures.known(self.addresses.site(scope))
         if counted is not None:
             name, quota = counted
-            yield "RateLimit", f'"{name}";r={quota.left};t={math.ceil(quota.full_in_seconds)}'
+            told = f'"{name}";r={quota.left};t={math.ceil(quota.full_in_seconds)}'
+            yield b"ratelimit", told.encode()

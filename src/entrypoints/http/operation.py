@@ -21,9 +21,9 @@ from entrypoints.http.use_cases import UseCases
 JSON: Final = "application/json"
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 HttpRequest = Request[Principal, Any, State]
+"""Its `user` is who calls: the guard has let them in."""
+
 Cases = NamedDependency[SkipValidation[UseCases]]
-By = NamedDependency[SkipValidation[Principal]]
-"""Who calls. The guard has let them in."""
 
 
 class NoQuery(Struct, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 from domain.access import Scope
 from domain.errors import DatabaseUnavailable, Invalid, InvalidCursor, QueueNotFound
 from entrypoints.http.ids import queue_name_of
-from entrypoints.http.operation import Answer, By, Cases, HttpRequest, answer, operation
+from entrypoints.http.operation import Answer, Cases, HttpRequest, answer, operation
 from entrypoints.http.paging import PageQuery, page_of
 from entrypoints.http.reading import body_of, query_of
 from entrypoints.http.schemas import QueueRequest
@@ -64,9 +64,9 @@ async def set_queue(request: HttpRequest, name: FromPath[str], use_cases: Cases)
     answers=THE_QUEUE,
     errors=(QueueNotFound, DatabaseUnavailable),
 )
-async def pause_queue(name: FromPath[str], use_cases: Cases, by: By) -> Response[bytes]:
+async def pause_queue(request: HttpRequest, name: FromPath[str], use_cases: Cases) -> Response[bytes]:
     """Nothing more is claimed from it; what runs goes on."""
-    return answer(queue_view(await use_cases.pause_queue(queue_name_of(name), by)))
+    return answer(queue_view(await use_cases.pause_queue(queue_name_of(name), request.user)))
 
 
 @operation(

@@ -67,6 +67,17 @@ async def test_an_error_reaches_every_caller_of_its_batch_and_no_later_one() -> 
     assert await asyncio.wait_for(batch(3), LIMIT) == 6
 
 
+async def test_an_answer_that_is_an_error_reaches_its_own_caller_alone() -> None:
+    wrong = ValueError("odd")
+
+    async def flush(items: Sequence[int]) -> Sequence[int | Exception]:
+        return [wrong if item % 2 else item for item in items]
+
+    batch = Batch(flush)
+    ended = await asyncio.wait_for(asyncio.gather(*map(batch, range(3)), return_exceptions=True), LIMIT)
+    assert list(ended) == [0, wrong, 2]
+
+
 async def test_a_caller_who_left_does_not_disturb_the_others() -> None:
     flush = Flush()
     batch = Batch(flush)

@@ -1,0 +1,110 @@
+"""What comes together goes to PostgreSQL together, and each caller hears of their own alone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, LiteralString
+
+import psycopg
+import pytest
+
+from adapters.postgres.access_store import PostgresAccessStore
+from adapters.postgres.engine import Database
+from adapters.postgres.job_queue import PostgresJobQueue
+from application.ports.job_queue import JobQueue, Submitted
+from domain.access import ApiKey
+from domain.errors import DatabaseUnavailable
+from domain.job import Job
+from tests.builders import CHANCE, NOON, a_job, a_key, jobs
+
+TOGETHER = 50
+NOT_STORABLE = {"team": "\0"}
+
+
+class Counted(Database):
+    """Knows how many statements went out, and may hold one back."""
+
+    statements = 0
+    held: asyncio.Event | None = None
+
+    async def at_once(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Any]:
+        self.statements += 1
+        rows = await super().at_once(statement, values)
+        if (held := self.held) is not None:
+            await held.wait()
+        return rows
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Counted]:
+    database = Counted(database_url, pool_size=3)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def queue(database: Counted) -> JobQueue:
+    return PostgresJobQueue(database, CHANCE)
+
+
+async def _at_once(queue: JobQueue, *new: Job) -> list[Submitted | BaseException]:
+    return await asyncio.gather(*(queue.submit([job]) for job in new), return_exceptions=True)
+
+
+async def _ids(url: str) -> set[Any]:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        rows = await (await connection.execute("SELECT job_id FROM etl.job_queue")).fetchall()
+    return {row[0] for row in rows}
+
+
+async def test_lone_jobs_that_come_together_are_one_statement_and_one_answer_each(
+    database: Counted, queue: JobQueue, database_url: str
+) -> None:
+    new = jobs(TOGETHER)
+    assert await _at_once(queue, *new) == [Submitted(jobs=(job,)) for job in new]
+    assert database.statements == 1
+    assert await _ids(database_url) == {job.id for job in new}
+
+
+async def test_a_job_that_cannot_be_stored_fails_alone(queue: JobQueue, database_url: str) -> None:
+    good, bad = jobs(5), a_job(labels=NOT_STORABLE)
+    *answers, refusal = await _at_once(queue, *good, bad)
+    assert answers == [Submitted(jobs=(job,)) for job in good]
+    assert isinstance(refusal, psycopg.Error)
+    assert await _ids(database_url) == {job.id for job in good}
+
+
+async def test_a_job_that_came_before_is_answered_as_it_stands_and_its_neighbours_are_new(
+    queue: JobQueue,
+) -> None:
+    known, fresh = a_job(), a_job()
+    await queue.submit([known])
+    cancelled = await queue.change(known.id, lambda job: job.cancel(NOON), "bob")
+    assert await _at_once(queue, known, fresh) == [Submitted(jobs=(cancelled,)), Submitted(jobs=(fresh,))]
+
+
+async def test_of_jobs_that_come_together_all_hear_that_the_database_is_away() -> None:
+    away = PostgresJobQueue(Database("postgresql://nobody@127.0.0.1:1/nothing"), CHANCE)
+    for answer in await _at_once(away, *jobs(3)):
+        assert isinstance(answer, DatabaseUnavailable)
+
+
+async def test_a_key_revoked_while_another_look_up_is_under_way_is_found_revoked(database: Counted) -> None:
+    """The look-up that comes behind it takes no answer that is older than itself."""
+    access, key = PostgresAccessStore(database), a_key()
+    await access.add(key)
+    database.held = asyncio.Event()
+    before = asyncio.create_task(access.find(key.digest))
+    while not database.statements:  # noqa: ASYNC110 - no event tells of a statement that has begun
+        await asyncio.sleep(0)
+    await access.revoke(key.id, NOON)
+    after = [asyncio.create_task(access.find(key.digest)) for _ in range(TOGETHER)]
+    await asyncio.sleep(0)
+    database.held.set()
+    await before
+    found = await asyncio.gather(*after)
+    assert {_revoked(each) for each in found} == {True}
+    assert database.statements == 1 + 1
+
+
+def _revoked(key: ApiKey | None) -> bool:
+    return key is not None and key.revoked_at == NOON
