@@ -57,8 +57,6 @@ class LimitLogs:
 
     async def __call__(self) -> int:
         """Of how many jobs logs went. Without a limit it looks at nothing."""
-        return (
-            0
-            if self.total_bytes is None
-            else len(await self.logs.prune_beyond(self.total_bytes, LARGE_BATCH))
-        )
+        if self.total_bytes is None:
+            return 0
+        return len(await self.logs.prune_beyond(self.total_bytes, LARGE_BATCH))
