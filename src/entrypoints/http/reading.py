@@ -22,6 +22,8 @@ S = TypeVar("S", bound=Struct)
 MAX_PLACES: Final = 100
 MAX_PARAMETERS: Final = 64
 UNKNOWN: Final = "is not known here"
+EXACT: Final = 2.0**53
+"""Below it a float that is whole is the number that was written."""
 MASK: Final = "this"
 """Stands for the value in messages: it may be a secret, and may be a megabyte."""
 
@@ -64,37 +66,27 @@ def _decoder(kind: type[Struct]) -> msgspec.json.Decoder[Any]:
 
 
 def _with_whole_numbers(data: bytes, kind: type[S], error: msgspec.ValidationError) -> S:
-    """`5.0` is an integer by JSON Schema (2020-12, 6.1.1), but not by our decoder. Changed where it
-    objects and nowhere else: a parameter that is 5.0 reaches the script so.
-    """
+    """`5.0` is an integer by JSON Schema (2020-12, 6.1.1), but not by our decoder."""
     try:
         document = msgspec.json.decode(data)
     except msgspec.ValidationError:
         raise _broken(_first_place(error)) from None
-    for _ in range(MAX_PLACES):
-        place = _first_place(error)
-        if not _made_whole(document, place.pointer):
-            break
-        try:
-            return cast("S", _decoder(kind).decode(msgspec.json.encode(document)))
-        except msgspec.ValidationError as another:
-            error = another
-    raise _broken(_first_place(error))
-
-
-def _made_whole(document: Any, pointer: str) -> bool:
-    *path, last = [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")]
     try:
-        for step in path[1:]:
-            document = document[int(step) if isinstance(document, list) else step]
-        key = int(last) if isinstance(document, list) else last
-        value = document[key]
-        if isinstance(value, float) and value.is_integer():
-            document[key] = int(value)
-            return True
-    except (LookupError, TypeError, ValueError):
-        pass  # the decoder does not name the members of free objects
-    return False
+        return cast("S", _decoder(kind).decode(msgspec.json.encode(_whole(document))))
+    except msgspec.ValidationError as another:
+        raise _broken(_first_place(another)) from None
+
+
+def _whole(value: Any) -> Any:
+    """A parameter that is 5.0 reaches the script so."""
+    match value:
+        case float() if value.is_integer() and abs(value) < EXACT:
+            return int(value)
+        case dict():
+            return {name: held if name == "parameters" else _whole(held) for name, held in value.items()}
+        case list():
+            return [_whole(held) for held in value]
+    return value
 
 
 # -- all places of a broken body: msgspec stops at the first -------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from entrypoints.http.reading import decoded
 from entrypoints.http.refusals import SchemaBroken
-from entrypoints.http.schemas import JobRequest
+from entrypoints.http.schemas import BatchRequest, JobRequest
 
 
 def test_a_fraction_of_zero_is_taken_wherever_an_integer_is_asked_for() -> None:
@@ -17,6 +17,12 @@ def test_a_fraction_of_zero_is_taken_wherever_an_integer_is_asked_for() -> None:
 def test_a_parameter_stays_as_it_was_written() -> None:
     request = decoded(b'{"script": "a.py", "priority": 5.0, "parameters": {"rate": 2.0}}', JobRequest)
     assert (request.parameters["rate"], type(request.parameters["rate"])) == (2.0, float)
+
+
+def test_every_job_of_a_large_batch_may_have_one() -> None:
+    jobs = b", ".join([b'{"script": "a.py", "priority": 5.0}'] * 1000)
+    request = decoded(b'{"jobs": [' + jobs + b"]}", BatchRequest)
+    assert {job.priority for job in request.jobs} == {5}
 
 
 @pytest.mark.parametrize("number", [b"5.5", b"1e30", b"500.0", b'"5"'])
