@@ -6,7 +6,7 @@ The other worker is in this process, on a data directory of its own: it is anoth
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from tests.contract.postgres_kernel import PostgresKernel
 from tests.faults.node import Place
 from tests.faults.waiting import ended, eventually, pass_leases
 from tests.faults.worker_process import gone, worker_process
+
+Everything = tuple[Job, object, object]
+"""A job, its attempts and its events."""
 
 pytestmark = pytest.mark.usefixtures("rescuing")
 
@@ -50,11 +53,7 @@ async def test_f20_the_program_of_a_killed_worker_has_ended_before_another_begin
         await started(kernel, place, job)
         worker.kill()
         await gone(worker)
-        async with place.node(database_url, "other"):
-            await second_attempt(place, job)
-            assert overlap(place, job) <= 0
-            place.gate.touch()
-            after = await ended(kernel, job.id)
+        after = await another_takes_over(kernel, place, database_url, job)
     assert (after.state, after.attempt, after.fence) == (JobState.SUCCEEDED, 2, 2)
     assert await outcomes(kernel, job.id) == [Outcome.LOST, Outcome.SUCCEEDED]
 
@@ -66,16 +65,10 @@ async def test_f21_a_worker_stopped_for_three_leases_finds_its_program_dead_and_
     with worker_process(place, database_url) as worker:
         await started(kernel, place, job)
         with stopped(worker.pid):
-            async with place.node(database_url, "other"):
-                await second_attempt(place, job)
-                assert overlap(place, job) <= 0
-                place.gate.touch()
-                await ended(kernel, job.id)
+            await another_takes_over(kernel, place, database_url, job)
             before = await everything(kernel, job.id)
             await pass_leases(3)
-        await eventually(lambda: "late_attempt" in place.log("worker"))
-        assert await everything(kernel, job.id) == before
-        await runs_another(kernel, place)
+        await comes_late(kernel, place, job, before)
     assert place.marks(job.id, 1)[-1][0] == "tick"
     assert before[0].state is JobState.SUCCEEDED
 
@@ -87,16 +80,15 @@ async def test_f23_a_worker_that_wakes_while_another_runs_its_job_leaves_it_alon
     job = place.job(max_attempts=2)
     with worker_process(place, database_url) as worker:
         await started(kernel, place, job)
-        with stopped(worker.pid):
-            other = place.node(database_url, "other")
-            await other.__aenter__()
-            await second_attempt(place, job)
-        await eventually(lambda: "late_attempt" in place.log("worker"))
-        running = await kernel.history.get(job.id)
-        assert (running.state, running.fence) == (JobState.RUNNING, 2)
-        place.gate.touch()
-        after = await ended(kernel, job.id)
-        await other.__aexit__(None, None, None)
+        async with AsyncExitStack() as other:
+            with stopped(worker.pid):
+                await other.enter_async_context(place.node(database_url, "other"))
+                await second_attempt(place, job)
+            await eventually(lambda: "late_attempt" in place.log("worker"))
+            running = await kernel.history.get(job.id)
+            assert (running.state, running.fence) == (JobState.RUNNING, 2)
+            place.gate.touch()
+            after = await ended(kernel, job.id)
     assert (after.state, after.fence) == (JobState.SUCCEEDED, 2)
     assert await outcomes(kernel, job.id) == [Outcome.LOST, Outcome.SUCCEEDED]
     assert overlap(place, job) <= 0
@@ -119,15 +111,10 @@ async def test_f24_a_frozen_host_that_thaws_does_not_go_on_with_what_others_have
         await started(kernel, place, job)
         with frozen.still(worker.pid):
             last = place.marks(job.id, 1)[-1]
-            async with place.node(database_url, "other"):
-                await second_attempt(place, job)
-                place.gate.touch()
-                await ended(kernel, job.id)
+            await another_takes_over(kernel, place, database_url, job)
             await pass_leases(2)
             before = await everything(kernel, job.id)
-        await eventually(lambda: "late_attempt" in place.log("worker"))
-        assert await everything(kernel, job.id) == before
-        await runs_another(kernel, place)
+        await comes_late(kernel, place, job, before)
     assert place.marks(job.id, 1)[-1] == last
     assert before[0].state is JobState.SUCCEEDED
 
@@ -140,15 +127,9 @@ async def test_f25_with_worker_and_supervisor_stopped_the_kernel_ends_the_progra
     with worker_process(place, database_url) as worker:
         await started(kernel, place, job)
         with stopped(worker.pid), stopped(*supervisors(worker.pid)):
-            async with place.node(database_url, "other"):
-                await second_attempt(place, job)
-                assert overlap(place, job) <= 0
-                place.gate.touch()
-                await ended(kernel, job.id)
+            await another_takes_over(kernel, place, database_url, job)
             before = await everything(kernel, job.id)
-        await eventually(lambda: "late_attempt" in place.log("worker"))
-        assert await everything(kernel, job.id) == before
-        await runs_another(kernel, place)
+        await comes_late(kernel, place, job, before)
 
 
 # -- what the tests do and see ---------------------------------------------------------------------------
@@ -169,21 +150,32 @@ def overlap(place: Place, job: Job) -> int:
     return place.marks(job.id, 1)[-1][1] - place.marks(job.id, 2)[0][1]
 
 
+async def another_takes_over(kernel: PostgresKernel, place: Place, database_url: str, job: Job) -> Job:
+    """Another host runs attempt 2 to its end, while nothing of attempt 1 lives."""
+    async with place.node(database_url, "other"):
+        await second_attempt(place, job)
+        assert overlap(place, job) <= 0
+        place.gate.touch()
+        return await ended(kernel, job.id)
+
+
+async def comes_late(kernel: PostgresKernel, place: Place, job: Job, before: Everything) -> None:
+    """The first worker learns that the attempt is no longer its own, changes nothing, and works on."""
+    await eventually(lambda: "late_attempt" in place.log("worker"))
+    assert await everything(kernel, job.id) == before
+    again = place.job("quick.sh")
+    await kernel.queue.submit([again])
+    assert (await ended(kernel, again.id)).state is JobState.SUCCEEDED
+
+
 async def outcomes(kernel: PostgresKernel, job_id: UUID) -> list[Outcome]:
     attempts = await kernel.history.attempts(job_id)
     return [attempt.ending.outcome for attempt in attempts if attempt.ending is not None]
 
 
-async def everything(kernel: PostgresKernel, job_id: UUID) -> tuple[Job, object, object]:
+async def everything(kernel: PostgresKernel, job_id: UUID) -> Everything:
     history = kernel.history
     return await history.get(job_id), await history.attempts(job_id), await history.events(job_id)
-
-
-async def runs_another(kernel: PostgresKernel, place: Place) -> None:
-    """The worker that is left is as good as new."""
-    again = place.job("quick.sh")
-    await kernel.queue.submit([again])
-    assert (await ended(kernel, again.id)).state is JobState.SUCCEEDED
 
 
 def supervisors(worker: int) -> list[int]:
