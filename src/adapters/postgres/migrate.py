@@ -22,7 +22,7 @@ SCHEMA: Final = "etl"
 LOCK: Final = 0x65746C01
 """`etl` and 01: the advisory lock that lets one process at a time migrate."""
 
-PREVIOUS_RELEASE: Final = "0005"
+PREVIOUS_RELEASE: Final = "0006"
 """The last migration of the release before this one, whose programs may go on beside ours: what came after
 it only adds. Until a first release is out: the last migration that took something away.
 """

@@ -1,6 +1,7 @@
 """The one-statement paths leave the very rows that the general ones leave, and overtake nobody."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -171,6 +172,46 @@ async def test_a_limited_job_is_not_passed_by_because_others_are_claimed_quicker
     await queue.submit([last, third, second, first])
     assert [job.id for job in await queue.claim(worker.id, 2)] == [first.id, second.id]
     assert [job.id for job in await queue.claim(worker.id, 2)] == [third.id, last.id]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_both_paths_claim_the_same_jobs_in_the_same_order(database: Database, seed: int) -> None:
+    rng, later = random.Random(seed), datetime.now(NOON.tzinfo) + timedelta(days=1)  # noqa: S311 - no secret
+    new = [
+        a_job(
+            at=NOON + timedelta(seconds=rng.randrange(5)),
+            queue=rng.choice(["a", "b", "c"][: 1 + seed % 3]),
+            priority=rng.randrange(3),
+            not_before=rng.choice([None, None, later]),
+            concurrency=keyed("sales") if rng.random() < 0.05 else None,
+        )
+        for _ in range(60)
+    ]
+    claimed: list[list[Sequence[UUID]]] = []
+    for path in (Quick(database), General(database)):
+        await _clear(database)
+        worker = a_worker()
+        await PostgresWorkerRegistry(database).join(worker, TERMS)
+        await path.submit(new)
+        claimed.append([[job.id for job in await path.claim(worker.id, 7)] for _ in range(9)])
+    assert claimed[0] == claimed[1]
+    assert claimed[0][0]
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"]], ids=["one line", "two lines"])
+async def test_a_claim_finds_what_stands_behind_the_jobs_that_a_rival_holds(
+    database: Database, database_url: str, names: list[str]
+) -> None:
+    queue, worker = PostgresJobQueue(database, CHANCE), a_worker()
+    await PostgresWorkerRegistry(database).join(worker, TERMS)
+    new = [a_job(at=NOON + timedelta(seconds=n), queue=names[n % len(names)]) for n in range(100)]
+    await queue.submit([*new, a_job(at=NOON, priority=-1)])
+    async with await psycopg.AsyncConnection.connect(database_url) as rival:
+        held = [job.id for job in new[:95]]
+        await rival.execute("SELECT FROM etl.job_queue WHERE job_id = ANY (%s) FOR UPDATE", (held,))
+        assert [job.id for job in await queue.claim(worker.id, 4)] == [job.id for job in new[95:99]]
+        assert [job.spec.priority for job in await queue.claim(worker.id, 4)] == [0, -1]
+        assert await queue.claim(worker.id, 4) == []
 
 
 SETTINGS: dict[str, Callable[[PostgresJobQueue], Awaitable[object]]] = {
