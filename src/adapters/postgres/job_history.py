@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres import listing, mapping, surrounding
 from adapters.postgres.engine import Database
 from adapters.postgres.telling import EVENTS
+from application.batching import Batch
 from application.ports.job_history import JobFilter
 from domain.attempt import Attempt
 from domain.errors import JobNotFound
@@ -20,9 +21,10 @@ from domain.waiting import Surroundings
 
 HEX_DIGITS: Final = 32
 
-_GET: Final = text(f"""
-SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = :id
-""")  # noqa: S608 - a constant
+# At once, for it is what callers ask most.
+_GET: Final = f"""
+SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = ANY(%(ids)s)
+"""  # noqa: S608 - a constant
 _FIND: Final = text("""
 SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :limit
 """)
@@ -50,12 +52,11 @@ class PostgresJobHistory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._gets: Batch[UUID, Job] = Batch(self._get)
 
     async def get(self, job_id: UUID) -> Job:
-        rows = await self._rows(_GET, {"id": job_id})
-        if not rows:
-            raise _not_found(job_id)
-        return mapping.job(rows[0])
+        """Read after it was asked for; those asked for while others are being read go together."""
+        return await self._gets(job_id)
 
     async def find(self, prefix: str, limit: int) -> Sequence[UUID]:
         digits = prefix.replace("-", "").lower()
@@ -76,11 +77,16 @@ class PostgresJobHistory:
         return [mapping.event(row) for row in await self._of(job_id, EVENTS)]
 
     async def surroundings(self, job: Job) -> Surroundings:
-        return await self._database.run(lambda c: surrounding.look(c, job))
+        return await surrounding.look(self._database, job)
 
     async def prune(self, finished_before: datetime, limit: int) -> Sequence[UUID]:
         rows = await self._rows(_PRUNE, {"before": finished_before, "limit": limit})
         return [row.id for row in rows]
+
+    async def _get(self, job_ids: Sequence[UUID]) -> Sequence[Job | Exception]:
+        rows = await self._database.at_once(_GET, {"ids": list(set(job_ids))})
+        found = {row.id: mapping.job(row) for row in rows}
+        return [found.get(job_id) or _not_found(job_id) for job_id in job_ids]
 
     async def _of(self, job_id: UUID, statement: Any) -> Sequence[Any]:
         async def work(connection: AsyncConnection) -> Sequence[Any]:
