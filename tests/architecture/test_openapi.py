@@ -2,7 +2,11 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,6 +41,15 @@ def test_the_committed_document_is_the_served_one() -> None:
         pytest.fail("This would break clients (/api/versioning): " + "; ".join(found))
     if old != new:
         pytest.fail(f"The API has changed, and no client notices. Commit the new document: {COMMAND}")
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_the_command_prints_the_committed_document_byte_for_byte(seed: str, tmp_path: Path) -> None:
+    """Whatever the order of the sets that the router keeps its handlers in."""
+    environment = {"PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]}
+    program = [sys.executable, "-P", str(ROOT / "src/entrypoints/cli/__main__.py"), "openapi"]
+    told = subprocess.run(program, cwd=tmp_path, env=environment, check=True, capture_output=True).stdout
+    assert told == PATH.read_bytes(), COMMAND
 
 
 def submit(new: Json) -> Json:

@@ -91,7 +91,8 @@ Json = dict[str, Any]
 
 
 def document_of(app: Litestar) -> Json:
-    found = sorted(_operations(app), key=lambda entry: entry[0])
+    # By method too: the router keeps its handlers in sets, and their order is another in each process.
+    found = sorted(_operations(app), key=lambda entry: entry[:2])
     kinds = {kind for _, _, made in found for kind in _kinds(made)}
     ordered = sorted(kinds, key=lambda kind: str(kind.__name__))
     _, components = msgspec.json.schema_components(ordered, ref_template=REFERENCE)
@@ -117,6 +118,11 @@ def document_of(app: Litestar) -> Json:
             "examples": _problems(made for _, _, made in found),
         },
     }
+
+
+def printed(document: Json) -> bytes:
+    """As docs/openapi.json is committed, and `etl openapi` prints it."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
 def _problems(operations: Iterable[Operation]) -> Json:
