@@ -8,17 +8,16 @@ from typing import Final
 from uuid import UUID
 
 from application.job_reads import JobRead, JobReads
+from application.log_pages import LogPage, LogPages
 from application.ports.log_store import LogStore
 from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
-from application.read_log import FoundLog, Position, ReadLogLines, found_log
+from application.read_log import FoundLog, Position, found_log
 from domain.errors import LogElsewhere, LogGone
 from domain.job import Job
-from domain.log import Line, Stream
+from domain.log import Stream
 
 POLL_SECONDS: Final = 2.0
 """How long a lost notification may delay the news of a change."""
-
-PAGE_LINES: Final = 500
 
 
 class News(Enum):
@@ -48,8 +47,7 @@ class LogLost:
     error: LogGone | LogElsewhere
 
 
-Lines = tuple[Line, ...]
-LogEvent = Lines | Job | LogEnd | LogLost | Quiet
+LogEvent = LogPage | Job | LogEnd | LogLost | Quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class FollowLog:
     """
 
     jobs: JobReads
+    pages: LogPages
     logs: LogStore
     notifier: Notifier
 
@@ -81,9 +80,7 @@ class FollowLog:
                 if log is not None:
                     try:
                         async for event in self._until_changed(job, log, position, stream, notices):
-                            position = (
-                                position if isinstance(event, Quiet) else Position.parse(event[-1].cursor)
-                            )
+                            position = event.position if isinstance(event, LogPage) else position
                             yield event
                     except (LogGone, LogElsewhere) as error:
                         yield LogLost(error)
@@ -107,14 +104,13 @@ class FollowLog:
 
     async def _until_changed(
         self, job: Job, log: FoundLog, position: Position, stream: Stream | None, notices: Subscription
-    ) -> AsyncIterator[Lines | Quiet]:
+    ) -> AsyncIterator[LogPage | Quiet]:
         """The lines that are there and those that come, until the job is worth reading again."""
-        read = ReadLogLines(self.logs)
         while True:
-            page = await read(log, position, PAGE_LINES, stream)
+            page = await self.pages(log, position, stream)
             if page.lines:
-                yield page.lines
-            position = Position.parse(page.cursor)
+                yield page
+            position = page.position
             if page.more:
                 continue
             if log.complete:

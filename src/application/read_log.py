@@ -45,8 +45,15 @@ class Position:
 
 
 def placed(line: Line, fence: int) -> Line:
-    """The line with a cursor that names its attempt too."""
-    return replace(line, cursor=str(Position(fence, line.cursor)))
+    """The line with a cursor that names its attempt too. Not by `replace`, which takes twice as long."""
+    return Line(
+        number=line.number,
+        at=line.at,
+        stream=line.stream,
+        text=line.text,
+        cursor=str(Position(fence, line.cursor)),
+        partial=line.partial,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ MAX_PAGE_BYTES: Final = 1024 * 1024
 """A page ends early at this much text, so that long lines cost no more memory than short ones."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_STREAMS: Final = tuple(map(Stream, STREAMS))
 _NUMBER: Final = r"(0|[1-9a-f][0-9a-f]{0,14})"
 _CURSOR: Final = re.compile(rf"{_NUMBER}-{_NUMBER}-{_NUMBER}", re.ASCII)
 
@@ -55,8 +56,10 @@ def unknown_cursor() -> InvalidCursor:
 
 def decoded(data: bytes, *, ends: bool) -> tuple[str, int]:
     """The text, and how many of the bytes it is: a character that `data` cuts is left over, unless `ends`."""
+    if ends:
+        return data.decode(errors="replace"), len(data)
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    text = decoder.decode(data, final=ends)
+    text = decoder.decode(data)
     return text, len(data) - len(decoder.getstate()[0])
 
 
@@ -158,7 +161,7 @@ class PageFiller:
             Line(
                 number=number,
                 at=_EPOCH + timedelta(microseconds=at_us),
-                stream=Stream(STREAMS[stream]),
+                stream=_STREAMS[stream],
                 text=text,
                 cursor=str(self.cursor),
                 partial=partial,

@@ -17,6 +17,7 @@ import pytest
 from adapters.filesystem.log_store import FilesystemLogStore
 from application.follow_log import FollowLog
 from application.job_reads import JobReads
+from application.log_pages import LogPages
 from application.read_log import ReadLogBytes, ReadLogLines
 from domain.access import Scope
 from domain.job import Job
@@ -65,7 +66,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         api.use_cases(),
         read_log_bytes=ReadLogBytes(store),
         read_log_lines=ReadLogLines(store),
-        follow_log=FollowLog(JobReads(api.history), store, api.notifier),
+        follow_log=FollowLog(JobReads(api.history), LogPages(store), store, api.notifier),
     )
     server = HttpServer(create_app(cases, HttpConfig(), api.meters, api.tracer), "127.0.0.1", 0)
     headers = {"Authorization": f"Bearer {await api.key(Scope.ADMIN)}"}

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -35,7 +35,6 @@ class FilesystemLogStore:
     def __init__(self, directory: Path) -> None:
         self._paths = LogPaths(directory)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="log-read")
-        self._pages: dict[Hashable, asyncio.Future[Page]] = {}
         self._plain = PlainLogs(self._paths)
         self._notices = LogNotices(self._size_on_disk, self._blocking)
 
@@ -79,9 +78,8 @@ class FilesystemLogStore:
         contains: str | None = None,
     ) -> Page:
         number = _number(stream)
-        return await self._shared(
-            (ref, after, limit, stream, final, contains),
-            lambda: self._open(ref).page(after, limit, number, final=final, contains=contains),
+        return await self._blocking(
+            lambda: self._open(ref).page(after, limit, number, final=final, contains=contains)
         )
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
@@ -142,19 +140,6 @@ class FilesystemLogStore:
 
     def _open(self, ref: LogRef) -> StoredLog:
         return StoredLog(self._paths.log(ref))
-
-    async def _shared(self, asked: Hashable, read: Callable[[], Page]) -> Page:
-        """Who asks for the same while it is being read gets the same: 100 followers of one log, one read."""
-        reading = self._pages.get(asked)
-        if reading is None:
-            reading = self._pages[asked] = asyncio.ensure_future(self._blocking(read))
-            reading.add_done_callback(lambda done: self._read(asked, done))
-        return await asyncio.shield(reading)
-
-    def _read(self, asked: Hashable, done: asyncio.Future[Page]) -> None:
-        del self._pages[asked]
-        if not done.cancelled():
-            done.exception()  # nobody may be left who waits for it
 
     async def _blocking(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)

@@ -34,6 +34,7 @@ from application.follow_log import FollowLog
 from application.held_attempts import HeldAttempts
 from application.job_reads import JobReads
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
+from application.log_pages import LogPages
 from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
 from application.manage_workers import DrainWorker, ListWorkers
@@ -176,7 +177,9 @@ class Container(DeclarativeContainer):
         find_log=Singleton(FindLog, history),
         read_log_bytes=Singleton(ReadLogBytes, logs),
         read_log_lines=read_log_lines,
-        follow_log=Singleton(FollowLog, Singleton(JobReads, history), logs, notifier),
+        follow_log=Singleton(
+            FollowLog, Singleton(JobReads, history), Singleton(LogPages, logs), logs, notifier
+        ),
         list_queues=Singleton(ListQueues, queue),
         pause_queue=Singleton(PauseQueue, queue),
         resume_queue=Singleton(ResumeQueue, queue, notifier),

@@ -1,14 +1,16 @@
 """A live log as server-sent events (WHATWG HTML, 9.2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 import structlog
 
 from application.authenticate import Authenticate
 from application.follow_log import LogEnd, LogEvent, LogLost, Quiet
+from application.log_pages import LogPage
 from domain.errors import EtlError, Unauthenticated
 from domain.job import Job
 from entrypoints.http.auth import credential_ended
@@ -74,13 +76,22 @@ async def _next(events: AsyncIterator[LogEvent]) -> LogEvent | None:
     return await anext(events, None)
 
 
-def _pieces(event: LogEvent) -> Iterator[bytes]:
-    """Of about `PIECE_BYTES`, or one line: no reader needs more of a page in memory as text."""
-    if not isinstance(event, tuple):
-        yield _written(event)
-        return
+def _pieces(event: LogEvent) -> Iterable[bytes]:
+    """Of about `PIECE_BYTES`, or one line. Those of a page are made once for all who follow the log."""
+    if not isinstance(event, LogPage):
+        return (_written(event),)
+    pieces = _of_pages.get(event)
+    if pieces is None:
+        pieces = _of_pages[event] = tuple(_pieces_of(event))
+    return pieces
+
+
+_of_pages: Final[WeakKeyDictionary[LogPage, tuple[bytes, ...]]] = WeakKeyDictionary()
+
+
+def _pieces_of(page: LogPage) -> Iterator[bytes]:
     piece = bytearray()
-    for line in event:
+    for line in page.lines:
         data = msgspec.json.encode(line_view(line))
         piece += b"id: %b\nevent: line\ndata: %b\n\n" % (line.cursor.encode(), data)
         if len(piece) >= PIECE_BYTES:

@@ -15,6 +15,12 @@ from entrypoints.http.doors import MAX_HEAD_BYTES
 
 KEEP_ALIVE_SECONDS: Final = 75
 STOP_SECONDS: Final = 10
+UNSENT_BYTES: Final = 512 * 1024
+"""What the kernel holds of an answer that its reader does not take; without it, up to 4 MB of each: 500
+readers of one log that stopped reading kept this process busy for minutes with filling that.
+"""
+
+_NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux, macOS
 _LAST_ANSWER: Final = (b"connection", b"close")
 
 
@@ -95,6 +101,8 @@ async def _bound(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if _NOTSENT_LOWAT is not None:  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
         listener.bind(address)
         listener.setblocking(False)  # noqa: FBT003 - the standard library's own signature
     except OSError:

@@ -31,6 +31,7 @@ from application.cancel_job import CancelJob
 from application.check_health import CheckHealth
 from application.follow_log import FollowLog
 from application.job_reads import JobReads
+from application.log_pages import LogPages
 from application.manage_keys import IssueKey, ListKeys, RevokeKey
 from application.manage_queues import LimitQueue, ListQueues, PauseQueue, ResumeQueue
 from application.manage_workers import DrainWorker, ListWorkers
@@ -168,7 +169,7 @@ class Api:
             find_log=FindLog(self.history),
             read_log_bytes=ReadLogBytes(self.logs),
             read_log_lines=ReadLogLines(self.logs),
-            follow_log=FollowLog(JobReads(self.history), self.logs, self.notifier),
+            follow_log=FollowLog(JobReads(self.history), LogPages(self.logs), self.logs, self.notifier),
             list_queues=ListQueues(self.queue),
             pause_queue=PauseQueue(self.queue),
             resume_queue=ResumeQueue(self.queue, self.notifier),

@@ -9,6 +9,7 @@ import pytest
 
 from application.follow_log import FollowLog, LogEnd, LogLost, Quiet
 from application.job_reads import JobReads
+from application.log_pages import LogPage, LogPages
 from application.ports.notifier import JobChanged, Reconnected
 from domain.errors import InvalidCursor, LogElsewhere
 from domain.job import Job, JobState
@@ -25,7 +26,7 @@ Follow = Callable[..., AsyncIterator[Each]]
 
 def follow(world: World) -> Follow:
     """Line by line, however many come at once."""
-    following = FollowLog(JobReads(world.history), world.logs, world.notifier)
+    following = FollowLog(JobReads(world.history), LogPages(world.logs), world.logs, world.notifier)
 
     async def each(
         job_id: UUID, after: str | None = None, stream: Stream | None = None
@@ -33,8 +34,8 @@ def follow(world: World) -> Follow:
         events = following(job_id, after, stream)
         try:
             async for event in events:
-                if isinstance(event, tuple):
-                    for line in event:
+                if isinstance(event, LogPage):
+                    for line in event.lines:
                         yield line
                 else:
                     yield event
