@@ -156,7 +156,7 @@ class Container(DeclarativeContainer):
         Singleton(from_settings.submit_rules, settings),
     )
     require_disk_space = Singleton(RequireDiskSpace, disk, settings.provided.retention.disk_floor)
-    read_log_lines = Singleton(ReadLogLines, logs)
+    log_pages = Singleton(LogPages, logs)
     health = Singleton(
         CheckHealth, Callable(ready_checks, settings, database, require_disk_space, held, clock)
     )
@@ -176,10 +176,8 @@ class Container(DeclarativeContainer):
         list_events=Singleton(ListEvents, history),
         find_log=Singleton(FindLog, history),
         read_log_bytes=Singleton(ReadLogBytes, logs),
-        read_log_lines=read_log_lines,
-        follow_log=Singleton(
-            FollowLog, Singleton(JobReads, history), Singleton(LogPages, logs), logs, notifier
-        ),
+        read_log_lines=Singleton(ReadLogLines, logs),
+        follow_log=Singleton(FollowLog, Singleton(JobReads, history), log_pages, logs, notifier),
         list_queues=Singleton(ListQueues, queue),
         pause_queue=Singleton(PauseQueue, queue),
         resume_queue=Singleton(ResumeQueue, queue, notifier),
