@@ -19,6 +19,11 @@ ANSWER_SECONDS: Final = 15.0
 """The client's deadline for one answer. A proxy that stalls keeps TCP alive, so neither keepalives
 nor TCP_USER_TIMEOUT notice it: only a timer of our own does."""
 
+LOOK_SECONDS: Final = 60.0
+"""psycopg's own 0.1 s let a thread heed Ctrl-C. In an event loop an interruption ends the wait by itself, and
+ten looks a second were a third of the processor time of an idle server.
+"""
+
 SESSION: Final = {
     "TimeZone": "UTC",
     "statement_timeout": "12s",
@@ -53,7 +58,12 @@ class PatientConnection(AsyncConnection[Any]):
     _timer: asyncio.TimerHandle | None = None
     _until: float | None = None
 
-    async def wait(self, gen: PQGen[Result], *args: Any, **kwargs: Any) -> Result:
+    async def wait(
+        self,
+        gen: PQGen[Result],
+        interval: float = LOOK_SECONDS,
+        timeout: float | None = None,  # noqa: ASYNC109 - psycopg's own signature
+    ) -> Result:
         loop = asyncio.get_running_loop()
         self._until = loop.time() + self.answer_seconds
         # One timer serves many answers: one for each took a twentieth of a worker's time.
@@ -61,7 +71,7 @@ class PatientConnection(AsyncConnection[Any]):
             self._set_timer(loop)
         doubt = self.pulse.doubted(self._hang_up) if self.pulse is not None and is_urgent() else None
         try:
-            return await super().wait(gen, *args, **kwargs)
+            return await super().wait(gen, interval, timeout)
         finally:
             self._until = None
             if doubt is not None:

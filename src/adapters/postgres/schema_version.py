@@ -1,16 +1,10 @@
 """Whether the schema is still what this program needs: asked often, so by the pool."""
 
-from typing import Final
-
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.engine import Database
-from adapters.postgres.migrate import known_revisions
+from adapters.postgres.migrate import IS_THERE, VERSION, known_revisions
 from domain.errors import Unavailable
-
-_IS_THERE: Final = text("SELECT to_regclass('etl.alembic_version') IS NOT NULL")
-_VERSION: Final = text("SELECT version_num FROM etl.alembic_version")
 
 
 async def require_schema(database: Database) -> None:
@@ -24,6 +18,6 @@ async def require_schema(database: Database) -> None:
 
 async def _version(connection: AsyncConnection) -> str | None:
     """None where nothing was ever migrated, or the table is empty."""
-    if not (await connection.execute(_IS_THERE)).scalar_one():
+    if not (await connection.execute(IS_THERE)).scalar_one():
         return None
-    return (await connection.execute(_VERSION)).scalar()
+    return (await connection.execute(VERSION)).scalar()

@@ -14,7 +14,6 @@ from dependency_injector.providers import Callable, Dependency, Provider, Single
 from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
-from adapters.jwt.configured import token_verifier
 from adapters.postgres.access_store import PostgresAccessStore
 from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
@@ -74,6 +73,7 @@ from entrypoints.container.machine import (
     seconds_ahead,
 )
 from entrypoints.container.outlets import figures_of, tracer_of
+from entrypoints.container.tokens import verifier_of
 from entrypoints.exposition import Exposition
 from entrypoints.gauges import gauges_of
 from entrypoints.http.app import create_app, create_watch_app
@@ -119,7 +119,7 @@ class Container(DeclarativeContainer):
     workers: Provider[WorkerRegistry] = Singleton(PostgresWorkerRegistry, database)
     access: Provider[AccessStore] = Singleton(PostgresAccessStore, database)
     tokens: Provider[TokenVerifier | None] = Callable(
-        token_verifier, settings.provided.http_jwt, clock, Singleton(Outage, "tokens", "token_keys")
+        verifier_of, settings.provided.http_jwt, clock, Singleton(Outage, "tokens", "token_keys")
     )
     rate_limits: Provider[RateLimits] = Singleton(PostgresRateLimits, database)
     notifier: Provider[PostgresNotifier] = Singleton(PostgresNotifier, database_url)

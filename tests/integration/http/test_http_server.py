@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -19,6 +19,7 @@ from entrypoints.http.app import HttpConfig
 from entrypoints.http.server import STOP_SECONDS, HttpServer, serve
 from tests.builders import failed
 from tests.integration.http.api import PATIENCE, Api, until
+from tests.wakes import wakes_a_second
 
 
 @dataclass
@@ -274,6 +275,21 @@ async def test_a_server_that_stops_answers_what_comes_on_an_open_connection_and_
     writer.close()
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_who_connects_in_the_moment_of_a_stop_is_answered(live: Live, turns: int) -> None:
+    """Accepted, or waiting to be, when the listeners close."""
+    connection = socket.create_connection(("127.0.0.1", live.port))
+    connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stopping = asyncio.create_task(live.server.stop())
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection(sock=connection)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        await stopping
+    writer.close()
+
+
 def refuses(port: int) -> bool:
     with socket.socket() as connection:
         return connection.connect_ex(("127.0.0.1", port)) != 0
@@ -350,3 +366,28 @@ async def test_a_chunked_body_without_an_end_is_413(live: Live) -> None:
 
 async def test_a_server_says_nothing_of_what_it_is(live: Live) -> None:
     assert "server" not in (await live.client.get("/health/live")).headers
+
+
+def test_an_idle_server_wakes_about_once_a_second() -> None:
+    """Twenty times as uvicorn has it: each of its ten ticks a second wakes a loop twice."""
+
+    async def nothing(*_: object) -> None: ...
+
+    @asynccontextmanager
+    async def listening() -> AsyncIterator[None]:
+        server = HttpServer(nothing, "127.0.0.1", 0)
+        await server.start()
+        yield
+        await server.stop()
+
+    assert 0 < wakes_a_second(listening) < 6
+
+
+async def test_the_date_of_answers_goes_on(live: Live) -> None:
+    async def date() -> str:
+        return (await live.client.get("/health/live")).headers["date"]
+
+    first = await date()
+    async with asyncio.timeout(PATIENCE):
+        while await date() == first:
+            pass

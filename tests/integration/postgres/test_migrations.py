@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
-from adapters.postgres.migrate import migrate, pending
+from adapters.postgres import migrate as migrating
+from adapters.postgres.migrate import known_revisions, migrate, pending
 from domain.errors import DatabaseUnavailable
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -46,3 +48,9 @@ async def test_pending_names_what_is_missing_and_changes_nothing(empty_database_
 async def test_a_server_that_is_away_is_told_in_our_words(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await migrate(f"postgresql://etl@/postgres?host={tmp_path}")
+
+
+def test_the_files_are_named_as_the_migrations_follow_each_other() -> None:
+    """So a start need not read them: a file that is named otherwise would never be missed."""
+    directory = ScriptDirectory(str(Path(migrating.__file__).parent / "migrations"))
+    assert known_revisions() == [script.revision for script in directory.walk_revisions()][::-1]

@@ -1,6 +1,8 @@
 """Wake-ups survive the loss of their connections, and the loss is told to whoever listens."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import psycopg
@@ -16,6 +18,7 @@ from application.ports.notifier import (
     Reconnected,
     Subscription,
 )
+from tests.wakes import wakes_a_second
 
 END_ALL = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -127,3 +130,16 @@ async def test_a_subscription_that_is_not_read_keeps_a_bounded_set() -> None:
     kept = await subscription.wait(1)
     assert Reconnected() in kept
     assert len(kept) < MOST_WAITING
+
+
+def test_who_listens_is_woken_by_notices_alone(database_url: str) -> None:
+    """Twenty times a second as psycopg has it: it looks ten times whether somebody pressed Ctrl-C."""
+
+    @asynccontextmanager
+    async def listening() -> AsyncIterator[None]:
+        notifier = PostgresNotifier(database_url)
+        await notifier.open()
+        yield
+        await notifier.close()
+
+    assert wakes_a_second(listening) < 6
