@@ -3,12 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Thread
 from typing import Final
 
+from application.own_thread import in_own_thread
 from domain.errors import DiskUnavailable
 
 FRESH_SECONDS: Final = 1.0
@@ -28,7 +27,7 @@ class FilesystemDiskSpace:
         if time.monotonic() - self._looked_at < FRESH_SECONDS:
             return self._free
         if self._look is None or self._look.done():
-            self._look = _begun(self._directories)
+            self._look = in_own_thread("disk-space", lambda: min(map(_free_on, self._directories)))
         look = self._look
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -39,19 +38,6 @@ class FilesystemDiskSpace:
             raise DiskUnavailable(f"The disk of the logs cannot be asked: {error.strerror}.") from None
         self._looked_at = time.monotonic()
         return self._free
-
-
-def _begun(directories: Sequence[Path]) -> Future[int]:
-    look: Future[int] = Future()
-
-    def ask() -> None:
-        try:
-            look.set_result(min(_free_on(directory) for directory in directories))
-        except OSError as error:
-            look.set_exception(error)
-
-    Thread(target=ask, name="disk-space", daemon=True).start()
-    return look
 
 
 def _free_on(directory: Path) -> int:

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final, TypeVar
 
 import structlog
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+
+from application.own_thread import in_own_thread
 
 Answer = TypeVar("Answer")
 LAST_WORD_SECONDS: Final = 2.0
@@ -37,18 +38,9 @@ class Delivery:
 
 
 async def aside(work: Callable[[], Answer], seconds: float) -> Answer:
-    """The answer of `work`, from a thread that keeps nobody from ending. Raises TimeoutError."""
-    answer: Future[Answer] = Future()
-
-    def do() -> None:
-        try:
-            answer.set_result(work())
-        except Exception as error:  # noqa: BLE001 - it is handed on
-            answer.set_exception(error)
-
-    Thread(target=do, name="otlp", daemon=True).start()
+    """The answer of `work`, from a thread of its own. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        return await asyncio.shield(asyncio.wrap_future(answer))
+        return await asyncio.shield(asyncio.wrap_future(in_own_thread("otlp", work)))
 
 
 def resource(version: str, instance: str) -> Resource:
