@@ -1,4 +1,4 @@
-"""Every setting: its name, type, default and meaning. The tables in README and `--help` come from here."""
+"""Every setting: its name, type, default and meaning, as `etl config show` and docs/operations.md have it."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ class Data(Struct, frozen=True, kw_only=True):
 
 class Database(Struct, frozen=True, kw_only=True):
     url: Annotated[
-        str | None,
+        Name | None,
         Meta(description="postgresql://…; unset: embedded PostgreSQL", extra={"kind": SECRET}),
     ] = None
     pool: Annotated[Count, Meta(description="most connections of one process")] = 10

@@ -127,7 +127,10 @@ def _text(raw: object, cure: str) -> str:
 
 def _path(text: str, base: Path) -> Path:
     """Made absolute without following links: `current` may be switched to another release later."""
-    return Path(base, Path(text).expanduser()).absolute()
+    try:
+        return Path(base, Path(text).expanduser()).absolute()
+    except RuntimeError:
+        raise ValueError("write a path: there is no user of that name") from None
 
 
 def _switch(text: str) -> bool:

@@ -196,6 +196,7 @@ def test_a_bare_number_in_the_file_is_no_duration_and_no_size(tmp_path: Path) ->
         ("ETL_WORKER__LABELS", "zone"),
         ("ETL_WORKER__POLL", "0s"),
         ("ETL_DATA__DIRECTORY", " "),
+        ("ETL_DATA__DIRECTORY", "~nobody-of-this-name/etl"),
         ("ETL_TELEMETRY__LOG_FORMAT", "xml"),
     ],
 )
@@ -214,6 +215,10 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongSetting, match=r"none\.toml: cannot be read: No such file"):
         load({}, {}, tmp_path, Path("none.toml"))
+
+
+def test_an_empty_address_of_the_database_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert refusal(tmp_path, environ={"ETL_DATABASE__URL": ""}).startswith("ETL_DATABASE__URL: ")
 
 
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
