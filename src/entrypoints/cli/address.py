@@ -42,12 +42,21 @@ def find(environ: Mapping[str, str], directory: Path) -> Address:
 
 
 def _key(environ: Mapping[str, str]) -> str | None:
+    place, key = "ETL_API_KEY", environ.get("ETL_API_KEY", "")
     if path := environ.get("ETL_API_KEY_FILE"):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise Failure(f"ETL_API_KEY_FILE: {path} cannot be read: {error.strerror}.") from None
-    return environ.get("ETL_API_KEY") or None
+        place, key = "ETL_API_KEY_FILE", _read(path)
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise Failure(f"{place} is no key: only visible ASCII can be sent.")
+    return key or None
+
+
+def _read(path: str) -> str:
+    """Bytes that are no UTF-8 are replaced: they are no key either."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise Failure(f"ETL_API_KEY_FILE: {path} cannot be read: {error.strerror}.") from None
 
 
 def _running(data: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -32,7 +32,11 @@ class Refused(Failure):
         problem = _problem(answer)
         self.http_status = answer.status_code
         self.code = str(problem.get("code", ""))
-        detail = problem.get("detail") or problem.get("title") or f"HTTP {answer.status_code}"
+        detail = (
+            problem.get("detail")
+            or problem.get("title")
+            or f"{answer.url} answered with {answer.status_code}."
+        )
         places = [f"\n  {p.get('pointer')}: {p.get('detail')}" for p in problem.get("errors") or ()]
         super().__init__(f"{detail}{''.join(places)}{_cure(answer)}")
 
@@ -79,7 +83,10 @@ class Client:
         self.url = address.url
         headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
         # No proxy from the environment: the address is the server's own, most often loopback.
-        return httpx.Client(base_url=address.url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        try:
+            return httpx.Client(base_url=address.url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise Failure(f"{address.url} is no address: {error}.") from None
 
     def twin(self) -> Self:
         """Another client of the same server, for another thread."""
@@ -99,11 +106,14 @@ class Client:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer's JSON. Raises Refused, Unreachable."""
+        """The answer's JSON. Raises Refused, Unreachable, and Failure for what no server of ours answers."""
         answer = self._send(method, path, params, body, headers)
-        if answer.is_error:
+        if not answer.is_success:
             raise Refused(answer)
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise Failure(f"{self.url} is no ETL Orchestrator: its answer is no JSON.") from None
 
     def _send(
         self, method: str, path: str, params: Params | None, body: object, headers: Mapping[str, str] | None
@@ -128,8 +138,6 @@ class Client:
             )
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
-        except httpx.InvalidURL as error:
-            raise Failure(f"{self.url} is no address: {error}.") from None
 
     def send_safely(self, path: str, body: object, idempotency_key: str) -> Any:
         """POST until an answer comes: with a key, sending again does no harm."""
@@ -161,7 +169,7 @@ class Client:
                 headers=dict(headers or {}),
                 timeout=timeout,
             ) as answer:
-                if answer.is_error:
+                if not answer.is_success:
                     answer.read()
                     raise Refused(answer)
                 yield answer
@@ -186,11 +194,12 @@ class Client:
         if len(prefix) >= FULL_ID:
             return _checked(prefix)
         found = self.call("GET", "/jobs", params={"id_prefix": prefix, "limit": 2})["items"]
-        if not found:
-            raise Failure(f"No job's id begins with {prefix!r}.")
-        if len(found) > 1:
-            raise Failure(f"More than one job's id begins with {prefix!r}: type more of it.")
-        return str(found[0]["id"])
+        return _only([job["id"] for job in found], prefix, "job")
+
+    def id_in(self, path: str, prefix: str, kind: str) -> str:
+        """The id of the one item of a list that begins with `prefix`. Raises Failure for none, or several."""
+        ids = [item["id"] for item in self.items(path)]
+        return _only([each for each in ids if prefix and each.startswith(prefix)], prefix, kind)
 
     def _unreachable(self, error: httpx.TransportError) -> Unreachable:
         return Unreachable(f"No answer from {self.url}: {str(error) or type(error).__name__}.")
@@ -200,6 +209,14 @@ def is_passing(error: Failure) -> bool:
     """Whether the same request may succeed in a while."""
     busy = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE)
     return isinstance(error, Unreachable) or (isinstance(error, Refused) and error.http_status in busy)
+
+
+def _only(ids: Sequence[str], prefix: str, kind: str) -> str:
+    if not ids:
+        raise Failure(f"No {kind}'s id begins with {prefix!r}.")
+    if len(ids) > 1:
+        raise Failure(f"More than one {kind}'s id begins with {prefix!r}: type more of it.")
+    return ids[0]
 
 
 def _checked(text: str) -> str:

@@ -9,7 +9,7 @@ from entrypoints.cli.failure import bad_usage
 from entrypoints.settings import Loaded, Settings, load
 from entrypoints.settings.values import all_settings
 
-SERVER_COMMANDS: Final = frozenset({"serve", "api", "worker", "migrate", "db", "config", "openapi"})
+SERVER_COMMANDS: Final = frozenset({"serve", "api", "worker", "migrate", "db", "doctor", "config", "openapi"})
 """Those that take settings as flags. The others are clients: their settings are two variables."""
 
 _given: dict[str, str] = {}

@@ -6,7 +6,6 @@ from cyclopts import App, Parameter
 
 from entrypoints.cli import request
 from entrypoints.cli.client import Client
-from entrypoints.cli.failure import Failure
 from entrypoints.cli.terminal import instant, print_json, print_table, say
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -77,8 +76,4 @@ def revoke(key_id: Annotated[str, Parameter(name="ID")]) -> None:
 
     """
     client = Client.here()
-    found = [k["id"] for k in client.items("/keys") if k["id"].startswith(key_id)]
-    if len(found) != 1:
-        many = "No key's" if not found else "More than one key's"
-        raise Failure(f"{many} id begins with {key_id!r}.")
-    client.call("DELETE", f"/keys/{found[0]}")
+    client.call("DELETE", f"/keys/{client.id_in('/keys', key_id, 'key')}")

@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError
 
 from domain.errors import EtlError, WrongSetting
 from entrypoints.cli import flags, pid_one
-from entrypoints.cli.failure import BAD_USAGE, WRONG, Failure
+from entrypoints.cli.failure import BAD_USAGE, WRONG, Failure, bad_usage
 from entrypoints.cli.terminal import say
 from entrypoints.version import VERSION
 
@@ -65,6 +65,8 @@ def status_of(argv: Sequence[str]) -> int:
     """Runs one command; 0 done, 1 failed, 2 asked wrongly, or what `etl run` says of a script."""
     try:
         rest = flags.take_settings(argv)
+        if not (rest and rest[0] in flags.SERVER_COMMANDS):
+            _require_text(rest)
         app = application(rest[0] if rest else None)
         result = app(rest, exit_on_error=False, result_action="return_value")
         sys.stdout.flush()
@@ -83,6 +85,15 @@ def status_of(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WRONG
     return result if isinstance(result, int) else 0
+
+
+def _require_text(argv: Sequence[str]) -> None:
+    """Of what goes to a server; paths of this machine may be any bytes."""
+    for text in argv:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise bad_usage(f"{text!r} is not UTF-8.") from None
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """A job request out of what stands on a command line."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 from entrypoints.cli.failure import bad_usage
 from entrypoints.settings import units
+
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 def program(script: str | None, args: Sequence[str], *, command: bool) -> dict[str, Any]:
@@ -79,6 +83,15 @@ def moment(text: str | None, flag: str) -> str | None:
         cure = "write an instant with its zone (2026-01-31T06:00:00Z) or a time from now (10m)"
         raise bad_usage(f"{flag} {text}: {cure}.")
     return at.isoformat()
+
+
+def idempotency_key(text: str | None) -> str:
+    """One of our own where none was given: then a request whose answer was lost can be sent again too."""
+    if text is None:
+        return str(uuid4())
+    if not _VISIBLE.fullmatch(text):
+        raise bad_usage(f"--idempotency-key {text}: write 1 to 255 visible ASCII characters.")
+    return text
 
 
 def without_none(body: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Annotated, Any, BinaryIO, Final
-from uuid import uuid4
 
 from cyclopts import Parameter
 
@@ -98,15 +97,16 @@ def run(
             "queue": queue,
             "priority": priority,
             "timeout_seconds": request.duration(timeout, "--timeout"),
-            "retry": {"max_attempts": max_attempts} if max_attempts else None,
+            "retry": request.without_none({"max_attempts": max_attempts}),
             "labels": request.pairs(label, "--label"),
             "not_before": request.moment(not_before, "--not-before"),
-            "concurrency": {"key": concurrency_key} if concurrency_key else None,
+            "concurrency": request.without_none({"key": concurrency_key}),
             "resources": request.resources(memory, cpu),
         }
     )
+    key = request.idempotency_key(idempotency_key)
     client = Client.here()
-    job = client.send_safely("/jobs", body, idempotency_key or str(uuid4()))
+    job = client.send_safely("/jobs", body, key)
     if detach:
         print(job["id"])  # noqa: T201 - the command's answer
         return 0
@@ -115,7 +115,7 @@ def run(
 
 def attach(client: Client, job_id: str) -> int:
     """Copies the job's output until it ends; returns the exit code of `etl run`."""
-    interrupts = _Interrupts(lambda: _cancel(client.twin(), job_id))
+    interrupts = _Interrupts(lambda: _cancel(client, job_id))
     before = signal.signal(signal.SIGINT, interrupts)
     try:
         copying = Copying(client, job_id, own_streams(), on_elsewhere=_Once())
@@ -168,7 +168,7 @@ class _Once:
 def _cancel(client: Client, job_id: str) -> None:
     say("cancelling; Ctrl-C again leaves the job alone and goes")
     try:
-        client.call("POST", f"/jobs/{job_id}/cancel")
+        client.twin().call("POST", f"/jobs/{job_id}/cancel")
     except Failure as failure:
         say(failure.message)
 

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from entrypoints.cli.client import Client
-from entrypoints.cli.failure import Failure
 from entrypoints.cli.terminal import instant, print_json, print_table
 
 Flag = Annotated[bool, Parameter(negative="")]
@@ -53,8 +52,4 @@ def drain(worker_id: Annotated[str, Parameter(name="ID")]) -> None:
 
     """
     client = Client.here()
-    found = [w["id"] for w in client.items("/workers") if w["id"].startswith(worker_id)]
-    if len(found) != 1:
-        many = "No worker's" if not found else "More than one worker's"
-        raise Failure(f"{many} id begins with {worker_id!r}.")
-    client.call("POST", f"/workers/{found[0]}/drain")
+    client.call("POST", f"/workers/{client.id_in('/workers', worker_id, 'worker')}/drain")

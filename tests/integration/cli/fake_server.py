@@ -45,8 +45,8 @@ def job(state: str = "succeeded", **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeServer:
-    """`answers` by `METHOD /path` (without the base), each (status, body); `events` are told once, in
-    order, over as many connections as it takes; `logs` by attempt and stream.
+    """`answers` by `METHOD /path` (without the base), each (status, body), JSON unless it is bytes; `events`
+    are told once, in order, over as many connections as it takes; `logs` by attempt and stream.
     """
 
     answers: dict[str, tuple[int, Any]] = field(
@@ -103,11 +103,12 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - the names that http.server looks for
 
     def _answer(self, status: int, body: Any) -> None:
-        data = b"" if body is None else json.dumps(body).encode()
+        if not isinstance(body, bytes):
+            body = b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(body)
 
     def _stream(self) -> None:
         self.send_response(200)

@@ -228,6 +228,30 @@ def test_a_server_that_is_away_is_one_line(etl: Etl) -> None:
     assert b"No answer from http://127.0.0.1:9" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"ETL_URL": "http://[::1"}, "http://[::1 is no address"),
+        ({"ETL_API_KEY": "“etl_secret”"}, "ETL_API_KEY is no key"),
+        ({"ETL_API_KEY_FILE": sys.executable}, "ETL_API_KEY_FILE is no key"),
+    ],
+)
+def test_what_cannot_be_an_address_or_a_key_is_one_line(
+    etl: Etl, variables: dict[str, str], said: str
+) -> None:
+    done = etl("ls", **variables)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert said in done.stderr.decode()
+
+
+@pytest.mark.parametrize("status", [200, 301])
+def test_a_server_of_something_else_is_one_line(fake: FakeServer, etl: Etl, status: int) -> None:
+    fake.answers["GET /jobs"] = (status, b"<html>Welcome</html>")
+    done = etl("ls")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert fake.url.encode() in done.stderr
+
+
 def test_without_a_server_the_way_to_one_is_told(etl: Etl) -> None:
     done = etl("ls", ETL_URL="", ETL_API_KEY="")
     assert done.returncode == 1
@@ -278,6 +302,33 @@ def test_a_wrong_setting_stops_the_start_with_one_line(etl: Etl, arguments: str)
     assert (done.returncode, done.stdout) == (2, b"")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith(b"etl: --")
+
+
+@pytest.mark.parametrize("arguments", ["doctor", "migrate", "db dump file", "config show", "openapi"])
+def test_whoever_reads_the_settings_takes_them_as_flags(etl: Etl, arguments: str) -> None:
+    done = etl(*arguments.split(), "--http.port=many")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"etl: --http.port: 'many' is wrong")
+
+
+@pytest.mark.parametrize(
+    "arguments", [b"ls --script caf\xe9.py", b"queues pause caf\xe9", b"run a.sh caf\xe9"]
+)
+def test_what_is_not_utf_8_is_refused_before_anything_is_sent(
+    fake: FakeServer, etl: Etl, arguments: bytes
+) -> None:
+    done = etl(*arguments.split())
+    assert (done.returncode, fake.requests) == (2, [])
+    assert done.stderr.startswith(b"etl: 'caf\\udce9")
+
+
+def test_an_empty_id_names_nothing(fake: FakeServer, etl: Etl) -> None:
+    fake.answers["GET /workers"] = page({"id": "w1"})
+    fake.answers["GET /keys"] = page({"id": "k1"})
+    for arguments in (("workers", "drain", ""), ("keys", "revoke", "")):
+        done = etl(*arguments)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert {call for call, _ in fake.requests} <= {"GET /workers", "GET /keys"}
 
 
 @pytest.mark.parametrize("arguments", ["nope", "ls --nope", "show", "logs", "cancel", "ls --limit x"])

@@ -1,5 +1,7 @@
 """`etl run` is as if the script ran here."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -167,6 +169,29 @@ def test_ctrl_c_asks_the_server_to_cancel_and_waits_for_the_end(fake: FakeServer
     assert (process.returncode, rest) == (130, b"stopped\n")
 
 
+def test_ctrl_c_while_the_server_is_away_is_told_in_a_line(fake: FakeServer, tmp_path: Path) -> None:
+    plays(fake, job(), stdout=b"working\n")
+    (tmp_path / ".etl").mkdir()
+    address = tmp_path / ".etl" / "server.json"
+    address.write_text(json.dumps({"url": fake.url, "pid": os.getpid()}))
+
+    def when_told() -> dict[str, Any]:
+        fake.wait_for("POST /told")
+        return job()
+
+    fake.events = [("state", job("running")), line(1, "working"), ("end", when_told)]
+    process = _started(fake, tmp_path, ETL_URL="", ETL_API_KEY="")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"working\n"
+    address.unlink()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline().startswith(b"etl: cancelling")
+    assert process.stderr.readline().startswith(b"etl: No server runs here")
+    fake.note("POST /told", None, {})
+    assert process.communicate(timeout=30) == (b"", b"")
+
+
 def test_a_second_ctrl_c_leaves_the_job_alone(fake: FakeServer, tmp_path: Path) -> None:
     plays(fake, job(), stdout=b"working\n")
     cancel = f"POST /jobs/{JOB_ID}/cancel"
@@ -189,11 +214,11 @@ def test_a_second_ctrl_c_leaves_the_job_alone(fake: FakeServer, tmp_path: Path) 
     assert f"left job {JOB_ID}".encode() in err
 
 
-def _started(fake: FakeServer, directory: Path) -> "subprocess.Popen[bytes]":
+def _started(fake: FakeServer, directory: Path, **more: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-I", PROGRAM, "run", "load.py"],
         cwd=directory,
-        env=environment(fake),
+        env=environment(fake, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -205,6 +230,20 @@ def test_a_refusal_is_told_with_its_places(fake: FakeServer, etl: Etl) -> None:
     done = etl("run", "load.py")
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == b"etl: It does not fit.\n  /timeout_seconds: must be more than 0\n"
+
+
+def test_what_was_given_empty_or_as_zero_is_not_left_out(fake: FakeServer, etl: Etl) -> None:
+    fake.answers["POST /jobs"] = (400, {"detail": "It does not fit."})
+    etl("run", "load.py", "--concurrency-key", "", "--max-attempts", "0")
+    _, body = fake.requests[-1]
+    assert (body["concurrency"], body["retry"]) == ({"key": ""}, {"max_attempts": 0})
+
+
+@pytest.mark.parametrize("key", ["", "two words", "clé"])
+def test_an_idempotency_key_that_no_header_holds_is_bad_usage(fake: FakeServer, etl: Etl, key: str) -> None:
+    done = etl("run", "load.py", "--idempotency-key", key)
+    assert (done.returncode, fake.requests) == (2, [])
+    assert done.stderr.startswith(b"etl: --idempotency-key")
 
 
 @pytest.mark.parametrize(
