@@ -23,6 +23,7 @@ from entrypoints.container import (
     require_durable,
     running_embedded,
 )
+from entrypoints.directories import make_directory
 from entrypoints.from_settings import this_worker
 from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
@@ -118,9 +119,9 @@ async def _start(
 
 
 def _make_directories(settings: Settings) -> None:
-    for path in (settings.data.directory, settings.logs_directory):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.scripts.directory.mkdir(parents=True, exist_ok=True)
+    make_directory(settings.data.directory, "data.directory", 0o700)
+    make_directory(settings.logs_directory, "logs.directory", 0o700)
+    make_directory(settings.scripts.directory, "scripts.directory")
     if settings.process.user is not None:
         settings.data.directory.chmod(0o711)  # its scratch directories lie in it; it may pass, not list
 

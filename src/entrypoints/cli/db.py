@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from entrypoints.cli import flags
 from entrypoints.cli.failure import Failure
 from entrypoints.cli.terminal import say
+from entrypoints.directories import make_directory
 from entrypoints.settings import Settings
 from entrypoints.version import VERSION
 
@@ -64,7 +65,7 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     if url := settings.database.url or running_embedded(settings.data.directory):
         yield url
         return
-    settings.data.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(settings.data.directory, "data.directory", 0o700)
     embedded = embedded_postgres(settings)
     try:
         yield await embedded.start()

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -117,17 +117,25 @@ class Log:
 
     def print_lines(self, sink: Sink, tail: int | None, *, follow: bool) -> None:
         """Each line with its time and stream."""
-        lines: Iterable[Line] = () if follow and tail is None else self._lines_so_far(tail)
-        after = None
-        for line in lines:
-            _print_line(sink, line)
-            after = line["cursor"]
+        after = None if follow and tail is None else self._print_lines_so_far(sink, tail, follow=follow)
         if follow:
             for event in follow_events(self.client, self.job_id, after, self.stream):
                 if event.name == "line":
                     _print_line(sink, event.data)
                 elif event.name == "gone":
                     say(event.data["detail"])
+
+    def _print_lines_so_far(self, sink: Sink, tail: int | None, *, follow: bool) -> str | None:
+        """Returns the last one's cursor. Whoever follows may come before there is a log."""
+        after = None
+        try:
+            for line in self._lines_so_far(tail):
+                _print_line(sink, line)
+                after = line["cursor"]
+        except Refused as refused:
+            if not follow or refused.http_status not in NOTHING_YET:
+                raise
+        return after
 
     def _lines_so_far(self, tail: int | None) -> Iterator[Line]:
         """Of one attempt, page after page: all, or the last ones."""

@@ -125,6 +125,15 @@ def test_logs_with_timestamps_resume_after_a_lost_connection(fake: FakeServer, e
     assert b"the connection is lost" in done.stderr
 
 
+def test_the_last_lines_with_timestamps_of_a_job_that_has_no_log_yet_are_waited_for(
+    fake: FakeServer, etl: Etl
+) -> None:
+    fake.events = [line(1, "a"), ("end", job())]
+    done = etl("logs", JOB_ID, "--follow", "--tail", "5", "--timestamps")
+    assert (done.returncode, done.stdout) == (0, b"2026-11-23T01:02:04.5Z stdout a\n")
+    assert etl("logs", JOB_ID, "--tail", "5", "--timestamps").returncode == 1
+
+
 def test_a_terminal_gets_colours_and_no_other_escapes(fake: FakeServer, tmp_path: Path) -> None:
     fake.logs = {1: {"stdout": b"\x1b[31mred\x1b[0m \x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b[1A\xc2\x9b2Jend\n"}}
     assert _on_a_terminal(fake, tmp_path, "logs", JOB_ID) == b"\x1b[31mred\x1b[0m 2Jend\r\n"
@@ -320,6 +329,15 @@ def test_what_is_not_utf_8_is_refused_before_anything_is_sent(
     done = etl(*arguments.split())
     assert (done.returncode, fake.requests) == (2, [])
     assert done.stderr.startswith(b"etl: 'caf\\udce9")
+
+
+@pytest.mark.parametrize("arguments", ["serve", "db restore file"])
+def test_a_directory_that_cannot_be_made_is_one_line(etl: Etl, tmp_path: Path, arguments: str) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    done = etl(*arguments.split(), "--data.directory=link")
+    assert (done.returncode, done.stdout) == (2, b"")
+    said = f"etl: data.directory: {tmp_path}/link cannot be made: File exists.\n"
+    assert done.stderr.decode() == said
 
 
 def test_an_empty_id_names_nothing(fake: FakeServer, etl: Etl) -> None:
