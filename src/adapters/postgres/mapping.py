@@ -63,13 +63,17 @@ _EARLIER_ENDING: Final = f"CASE WHEN q.state <> 'running' OR q.fence > 1 THEN {_
 LIVE_JOB: Final = f"{_LIVE_COLUMNS}, {_EARLIER_ENDING}"
 """The columns of a live job, from etl.job `j` and etl.job_queue `q`."""
 
-ENDED_JOB: Final = f"{_LIVE_COLUMNS}, NULL AS ending"
-"""The same where what came of earlier attempts is of no more interest."""
+SUCCEEDED_JOB: Final = """
+    j.id, CAST(j.spec AS text) AS spec, j.submitted_at, j.submitted_by, j.retry_of, q.attempt, q.fence,
+    q.worker, q.attempt_started_at IS NOT NULL AS attempt_started, q.started_at, q.cancel_requested_at
+"""
+"""The same where all else is known; goes on with `finished_at`."""
 
 _STATES: Final = {**{state.value: state for state in JobState}, "parked": JobState.QUEUED}
 _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 # A look into a dictionary costs a tenth of what an Enum's call does.
 
+_ENCODER: Final = msgspec.json.Encoder()
 _SPEC: Final = msgspec.json.Decoder(JobSpec)
 _REASON: Final = msgspec.json.Decoder(Reason)
 _ENDING: Final = msgspec.json.Decoder(Ending)
@@ -101,6 +105,28 @@ def job(row: Any) -> Job:
         reason=reason,
         usage=latest.exit.usage if latest else None,
         put_backs=row.put_backs,
+    )
+
+
+def succeeded_job(row: Any, ending: Ending) -> Job:
+    """A job whose attempt has just ended so."""
+    return Job(
+        id=row.id,
+        spec=_SPEC.decode(row.spec),
+        submitted_at=row.submitted_at,
+        submitted_by=row.submitted_by,
+        retry_of=row.retry_of,
+        state=JobState.SUCCEEDED,
+        attempt=row.attempt,
+        fence=row.fence,
+        worker=row.worker,
+        attempt_started=row.attempt_started,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        cancel_requested_at=row.cancel_requested_at,
+        outcome=ending.outcome,
+        reason=ending.reason,
+        usage=ending.exit.usage,
     )
 
 
@@ -172,6 +198,11 @@ def api_key(row: Row[Any]) -> ApiKey:
 def document(value: object) -> str | None:
     """A value as JSON text; None stays None."""
     return None if value is None else msgspec.json.encode(value).decode()
+
+
+def document_lines(values: Sequence[object]) -> str:
+    """Values as lines of JSON text, one each."""
+    return _ENCODER.encode_lines(values).decode().removesuffix("\n")
 
 
 def storable(given: Ending) -> Ending:
