@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import psutil
+
+from adapters.filesystem.log_compression import compressing
 
 PROGRAM = Path(__file__).resolve().parents[2] / "src/entrypoints/cli/__main__.py"
 STREAMS_A_KEY = 20
@@ -26,6 +29,7 @@ class Product:
     """One server. `close` stops it."""
 
     def __init__(self, directory: Path, *flags: str) -> None:
+        self._directory = directory
         argv = [sys.executable, "-I", str(PROGRAM), "serve", "--http.port=0", "--scripts.allow_commands=on"]
         argv.append("--http.rate_limit=off")
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -81,6 +85,23 @@ class Product:
         answer = self.http.get(f"/jobs/{job_id}/log", params=params, headers=NDJSON)
         answer.raise_for_status()
         return time.perf_counter() - began, answer
+
+    def search(self, job_id: str, text: str, *, goes_on: bool) -> tuple[float, float, int]:
+        """Seconds of the longest page and of all, and how many these were: the first, or all of the log."""
+        took, answer = self.once(job_id, contains=text, limit="100")
+        times = [took]
+        while goes_on and "Link" in answer.headers:
+            after = answer.headers["X-Next-Cursor"]
+            took, answer = self.once(job_id, contains=text, limit="100", after=after)
+            times.append(took)
+        return max(times), sum(times), len(times)
+
+    def compress(self, job_id: str) -> None:
+        """As it happens to a log to which nothing was written for a day."""
+        head = next((self._directory / ".etl/logs").rglob(f"{job_id}/*.log"))
+        deque(compressing(head), maxlen=0)
+        if head.exists():
+            raise SystemExit(f"{head} was not compressed.")
 
     def download(self, job_id: str) -> float:
         """Bytes a second of the whole log, counted and thrown away."""

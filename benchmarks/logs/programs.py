@@ -34,13 +34,14 @@ int main(int argc, char **argv) {
 _PYTHON = """
 import os, sys
 left, line = int(sys.argv[1]), 0
-block = b"000000000000 row loaded ok, table=public.fact_sales rate=1234/s\\n" * 1000
+form = b"%012d row loaded ok, table=public.fact_sales rate=1234/s\\n"
 while left > 0:
-    left -= os.write(1, block)
+    left -= os.write(1, b"".join(form % number for number in range(line, line + 1000)))
+    line += 1000
 """
 CLOCK = """
 import sys, time
-time.sleep(2)  # all readers are there
+time.sleep(float(sys.argv[3]))  # all readers are there
 for _ in range(int(sys.argv[1])):
     print(time.time_ns(), flush=True)
     time.sleep(float(sys.argv[2]))

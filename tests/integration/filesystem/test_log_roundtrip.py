@@ -1,5 +1,6 @@
 """Whatever was written, however it was cut and wherever the crash was: that is what is read."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from adapters.filesystem import indexed_log, log_search
 from adapters.filesystem.stored_log import StoredLog
 from domain import log_reading
+from domain.errors import InvalidCursor
 from domain.log import Line, Stream
 from domain.log_index import STREAMS
 from tests.log_writer import EPOCH, LogWriter
@@ -32,14 +34,17 @@ class Expected:
     size: int
     written: dict[Stream | None, bytes] = field(default_factory=dict)
     lines: list[tuple[int, Stream, bytes]] = field(default_factory=list)
+    newlines: list[int] = field(default_factory=list)
+    """Where those of the lines stand that have one: lines without come last."""
 
     @classmethod
     def of(cls, chunks: Chunks, size: int) -> "Expected":
         written = [(stream, byte) for stream, data, _ in chunks for byte in data][:size]
         told = cls(size)
         open_lines = {stream: bytearray() for stream in Stream}
-        for stream, byte in written:
+        for place, (stream, byte) in enumerate(written):
             if byte == ord("\n"):
+                told.newlines.append(place)
                 told.lines.append((len(told.lines) + 1, stream, bytes(open_lines[stream])))
                 open_lines[stream].clear()
             else:
@@ -50,8 +55,10 @@ class Expected:
         told.written = {one: bytes(b for s, b in written if one in (None, s)) for one in (None, *Stream)}
         return told
 
-    def shown(self, stream: Stream | None) -> list[tuple[int, Stream, str]]:
-        return [(n, s, last_state(text)) for n, s, text in self.lines if stream in (None, s)]
+    def shown(self, stream: Stream | None, after: int = 0) -> list[tuple[int, Stream, str]]:
+        """The lines that end at or behind the byte `after`."""
+        lines = self.lines[sum(place < after for place in self.newlines) :]
+        return [(n, s, last_state(text)) for n, s, text in lines if stream in (None, s)]
 
 
 def last_state(line: bytes) -> str:
@@ -145,6 +152,46 @@ def test_what_is_read_is_what_was_written_up_to_the_crash(
                 count = data.draw(st.integers(1, len(lines)))
                 rest = StoredLog(path).page(lines[count - 1].cursor, 10**6, number(stream), final=True)
                 assert list(rest.lines) == lines[count:]
+            after = data.draw(st.integers(0, expected.size))
+            rest = StoredLog(path).page(f"{after:x}-0-0", 10**6, number(stream), final=True)
+            assert joined(list(rest.lines)) == expected.shown(stream, after)
+
+
+@settings(max_examples=200, deadline=None)
+@given(chunks=CHUNKS, part=st.floats(0, 1))
+def test_what_a_power_cut_took_from_the_log_alone_leaves_the_rest_as_it_was(
+    chunks: Chunks, part: float
+) -> None:
+    """The index may have reached the disk when the bytes that it tells of had not."""
+    with TemporaryDirectory() as directory:
+        path, writer = write(directory, chunks)
+        size = int(writer.marks[-1][0] * part)
+        with path.open("r+b") as log:
+            log.truncate(size)
+        expected = Expected.of(chunks, size)
+        for stream in (None, *Stream):
+            assert bytes_of(path, stream) == expected.written[stream]
+            assert StoredLog(path).size_of(number(stream)) == len(expected.written[stream])
+            assert joined(pages(path, stream, 5)) == expected.shown(stream)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    chunks=CHUNKS,
+    places=st.tuples(st.integers(0, 300), st.integers(0, 300), st.integers(0, 4)),
+    limit=st.integers(1, 9),
+    stream=st.sampled_from([None, *Stream]),
+)
+def test_a_cursor_that_nobody_gave_is_read_from_or_refused(
+    chunks: Chunks, places: tuple[int, int, int], limit: int, stream: Stream | None
+) -> None:
+    with TemporaryDirectory() as directory:
+        path, _ = write(directory, chunks)
+        cursor = "-".join(f"{place:x}" for place in places)
+        with suppress(InvalidCursor):
+            page = StoredLog(path).page(cursor, limit, number(stream), final=True)
+            assert len(page.lines) <= limit
+            StoredLog(path).page(page.cursor, limit, number(stream), final=True)
 
 
 @settings(max_examples=200, deadline=None)
