@@ -58,7 +58,8 @@ def worker_process(
         yield process
         if process.poll() is None:
             process.terminate()
-            assert process.wait(60) == 0
+            status = process.wait(60)
+            assert status == 0, f"it ended with {status}"
     except BaseException as error:
         error.add_note((place.directory / f"{name}.log").read_text()[-3000:])
         raise

@@ -54,6 +54,8 @@ def means_of(run_directory: Path, user: str | None, kinds: tuple[str, ...] = (V2
     """Raises WrongSetting. `kinds` of control groups are tried in turn."""
     name = _name(run_directory)
     groups = _groups(name, kinds)
+    if groups is not None:
+        _tidy(groups)
     memory = _memory(name, groups, kinds)
     if user is None:
         return Means(groups=groups, memory=memory)

@@ -48,7 +48,7 @@ class SupervisedProcessRunner:
         own = await first_free(self._given)
         self._seats.append(own)
         self._means = await asyncio.to_thread(means_of, own.directory.root, self._user, self._kinds)
-        self._zygote = ZygoteLink(own.lock, own.directory.errors)
+        self._zygote = ZygoteLink(own.lock, own.directory.errors, self._means.groups)
         self._zygote.start()
 
     async def close(self) -> None:

@@ -24,8 +24,9 @@ _FULL_PAUSE: Final = 0.005
 class ZygoteLink:
     """A zygote that dies takes no running attempt with it; the next start makes a new one."""
 
-    def __init__(self, lock: int, errors: Path) -> None:
+    def __init__(self, lock: int, errors: Path, groups: Path | None) -> None:
         self._lock = lock
+        self._groups = groups
         self._errors = errors
         self._channel: Channel | None = None
         self._settling: dict[str, asyncio.Future[None]] = {}
@@ -34,7 +35,7 @@ class ZygoteLink:
     def start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.pid = _spawn(theirs.fileno(), self._lock, self._errors)
+            self.pid = _spawn(theirs.fileno(), self._lock, self._errors, self._groups)
         # A thread in waitpid(2): the zygote may outlive this link, and must not become a zombie then.
         threading.Thread(target=os.waitpid, args=(self.pid, 0), daemon=True, name="zygote").start()
         self._channel = Channel(ours)
@@ -98,7 +99,7 @@ class ZygoteLink:
                 waiting.set_result(None)
 
 
-def _spawn(worker: int, lock: int, errors: Path) -> int:
+def _spawn(worker: int, lock: int, errors: Path, groups: Path | None) -> int:
     """posix_spawn and no fork: this process has threads. Its environment is empty: /proc/PID/environ of
     a supervisor, which a program can find as its parent, holds nothing.
     """
@@ -112,6 +113,7 @@ def _spawn(worker: int, lock: int, errors: Path) -> int:
         (os.POSIX_SPAWN_DUP2, descriptors[1], _LOCK_FD),
     ]
     arguments = [sys.executable, "-I", "-S", str(main.__file__), str(_SOCKET_FD), str(_LOCK_FD)]
+    arguments += [] if groups is None else [str(groups)]
     try:
         return os.posix_spawn(sys.executable, arguments, {}, file_actions=actions)
     finally:

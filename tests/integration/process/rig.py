@@ -17,11 +17,12 @@ from adapters.process.run_directory import name_of
 from adapters.process.runner import SupervisedProcessRunner
 from adapters.process.running import SupervisedProcess
 from adapters.process.supervisor import tree
-from adapters.process.supervisor.group import V1, V2
+from adapters.process.supervisor.group import V1, V2, Group
 from adapters.system.clock import SystemClock
 from application.ports.process_runner import Launch
 from domain.attempt import Exit
 from domain.log import LogRef
+from domain.resources import Resources
 
 CLOCK = SystemClock()
 PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -30,6 +31,8 @@ looks_into_the_zygote = pytest.mark.skipif(
     os.geteuid() != 0, reason="the zygote is not dumpable: only root can list its descriptors"
 )
 CONTAINMENTS = [V2, V1, "subreaper"]
+WAYS: dict[str, dict[str, Any]] = {"spawned": {}, "forked": {"resources": Resources(cpu_seconds=3600.0)}}
+"""How a program is started: a limit that the kernel keeps is set in a fork of the supervisor."""
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Rig:
     directory: Path
     runner: SupervisedProcessRunner
     mark: str = field(default_factory=lambda: f"mark-{uuid4()}")
+    way: str = "spawned"
 
     @property
     def run_directory(self) -> Path:
@@ -62,7 +66,7 @@ class Rig:
             "stop_grace_seconds": 0.3,
             "deadline": CLOCK.elapsed() + 60,
         }
-        return Launch(**(facts | changes))
+        return Launch(**(facts | WAYS[self.way] | changes))
 
     async def start(self, *argv: str, **changes: Any) -> SupervisedProcess:
         return await self.runner.start(self.launch(*argv, **changes))
@@ -138,6 +142,13 @@ def processes_with(mark: str) -> list[int]:
         if state not in tree.DEAD and mark.encode() in _command_line(pid):
             found.append(pid)
     return found
+
+
+def groups_of(rig: Rig, pid: int) -> list[Path]:
+    """The control groups among the runner's own in which it is."""
+    groups = rig.runner._means.groups
+    found = [] if groups is None else [path for path in groups.iterdir() if path.is_dir()]
+    return [path for path in found if pid in Group(str(path)).processes()]
 
 
 def supervisor_of(pid: int) -> int:

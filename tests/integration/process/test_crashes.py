@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,9 @@ from adapters.process.running import SupervisedProcess
 from domain.attempt import Stop
 from tests.integration.process.evil import HIDDEN_CHILD, SLEEPER
 from tests.integration.process.rig import (
+    WAYS,
     Rig,
+    a_rig,
     children_of,
     eventually,
     is_alive,
@@ -131,21 +134,24 @@ async def test_f36_zygote_and_supervisor_killed_together_leave_what_the_tag_find
     assert rig.survivors() == []
 
 
+@pytest.mark.parametrize("way", WAYS)
 async def test_f36_the_main_process_dies_with_its_supervisor_where_nobody_is_left_to_kill_it(
-    rig: Rig,
+    tmp_path: Path, way: str
 ) -> None:
-    """F36: no zygote, and no environment to be found by. Only PDEATHSIG reaches this one."""
-    process = await rig.start_python(
-        "import os, sys\n"
-        "code = 'import time; print(\"up\", flush=True); time.sleep(1000)'\n"
-        "os.execve(sys.executable, [sys.executable, '-I', '-S', '-c', code, sys.argv[1]], {})"
-    )
-    await rig.says(process, b"up")
-    supervisor = _supervisor(rig)
-    os.kill(rig.zygote, signal.SIGKILL)
-    os.kill(supervisor, signal.SIGKILL)
-    await process.wait()
-    await eventually(lambda: not rig.survivors())
+    """F36: no zygote, no group, and no environment to be found by. Only PDEATHSIG or the leash reach it."""
+    async with a_rig(tmp_path, "subreaper") as rig:
+        rig.way = way
+        process = await rig.start_python(
+            "import os, sys\n"
+            "code = 'import time; print(\"up\", flush=True); time.sleep(1000)'\n"
+            "os.execve(sys.executable, [sys.executable, '-I', '-S', '-c', code, sys.argv[1]], {})"
+        )
+        await rig.says(process, b"up")
+        supervisor = _supervisor(rig)
+        os.kill(rig.zygote, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGKILL)
+        await process.wait()
+        await eventually(lambda: not rig.survivors())
 
 
 async def test_supervisors_that_wait_end_with_their_zygote(rig: Rig) -> None:

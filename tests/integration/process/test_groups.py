@@ -16,7 +16,9 @@ from tests.integration.process.rig import (
     CONTAINMENTS,
     Rig,
     a_rig,
+    children_of,
     eventually,
+    groups_of,
     processes_with,
     supervisor_of,
 )
@@ -33,17 +35,41 @@ async def test_the_record_says_what_held_the_tree(tmp_path: Path, containment: s
 
 
 async def test_a_program_and_its_children_are_in_a_group_that_goes_with_the_attempt(rig: Rig) -> None:
-    groups = rig.runner._means.groups
-    if groups is None:
+    if rig.runner._means.groups is None:
         pytest.skip(NO_GROUPS)
     process = await rig.start_python(HIDDEN_CHILD)
     await rig.says(process, b"up")
-    (group,) = [path for path in groups.iterdir() if path.is_dir()]
-    await eventually(lambda: sorted(Group(str(group)).processes()) == sorted(rig.survivors()))
-    assert len(rig.survivors()) == 2
+    await eventually(lambda: len(rig.survivors()) == 2)
+    main, child = sorted(rig.survivors())
+    (group,) = groups_of(rig, main)
+    assert groups_of(rig, child) == [group]
+    assert set(Group(str(group)).processes()) <= {main, child, supervisor_of(main)}
     process.stop()
-    await process.wait()
-    assert not group.exists()
+    assert (await process.wait()).processes_left == 0
+    assert not {main, child} & set(Group(str(group)).processes())
+
+
+async def test_supervisors_that_had_nothing_to_kill_keep_their_groups_and_leave_none(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, V2) as rig:
+        groups = rig.runner._means.groups
+        assert groups is not None
+        for _ in range(3):
+            process = await rig.start("/bin/true")
+            assert (await process.wait()).exit_code == 0
+            await process.forget()
+        (group,) = [path for path in groups.iterdir() if path.is_dir()]
+        (supervisor,) = Group(str(group)).processes()
+        assert children_of(rig.zygote) == [supervisor]
+    await eventually(lambda: not groups.exists())
+
+
+async def test_a_group_that_a_program_made_below_its_own_goes_with_the_attempt(tmp_path: Path) -> None:
+    async with a_rig(tmp_path, V2) as rig:
+        own = f"own=$(sed -n 's/^0:://p' /proc/self/cgroup); own={rig.runner._means.groups}/${{own##*/}}"
+        exit_, log = await rig.run_sh(f"{own}; mkdir $own/below && echo $own")
+        assert (exit_.exit_code, exit_.processes_left) == (0, 0)
+        await eventually(lambda: not Path(log.decode().strip()).exists())
+        assert (await rig.run("/bin/true"))[0].containment == V2
 
 
 @pytest.mark.parametrize("kind", [V2, V1])

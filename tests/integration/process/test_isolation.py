@@ -7,16 +7,24 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.process.rig import Rig, a_rig, looks_into_the_zygote
+from tests.integration.process.rig import WAYS, Rig, a_rig, looks_into_the_zygote
 
 SOURCE_ROOT = Path(__file__).parents[3] / "src"
 _PR_CAPBSET_DROP = 24
 _OF_GLIBC = 0b11 << 31  # signals 32 and 33: its posix_spawn leaves them ignored, its threads set them anew
 _READ_OTHERS = (19, 21, 38)  # CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON (the last two since Linux 6.15)
+
+
+@pytest.fixture(params=WAYS)
+async def rig(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with a_rig(tmp_path) as rig:
+        rig.way = request.param
+        yield rig
 
 
 async def test_the_environment_is_what_was_asked_for_and_the_scratch_directory(

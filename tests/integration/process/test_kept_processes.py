@@ -11,7 +11,15 @@ from adapters.process.supervisor import tree
 from domain.attempt import Stop
 from domain.policy import LeftBehind
 from tests.integration.process.evil import LEAVER, SLEEPER
-from tests.integration.process.rig import CONTAINMENTS, Rig, a_rig, eventually, is_alive, supervisor_of
+from tests.integration.process.rig import (
+    CONTAINMENTS,
+    Rig,
+    a_rig,
+    eventually,
+    groups_of,
+    is_alive,
+    supervisor_of,
+)
 from tests.integration.process.test_trees import DAEMON
 
 
@@ -114,10 +122,9 @@ def _name(pid: int) -> str:
 
 async def _ends(rig: Rig, kept: int) -> None:
     """With the last of them go its supervisor, its control group and the mark that spared it."""
-    supervisor = supervisor_of(kept)
+    supervisor, groups = supervisor_of(kept), groups_of(rig, kept)
     os.kill(kept, signal.SIGKILL)
     await eventually(lambda: not is_alive(supervisor))
     assert list(rig.run_directory.glob("kept-*")) == []
-    if (groups := rig.runner._means.groups) is not None:
-        assert [path for path in groups.iterdir() if path.is_dir()] == []
+    await eventually(lambda: not any(group.exists() for group in groups))
     assert tree.entry_of(kept) is None

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ from adapters.process.supervisor import start_errors, zygote
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.wakeup import Wakeup
 from domain.attempt import Exit
-from tests.integration.process.rig import CLOCK, Rig, eventually
+from tests.integration.process.rig import CLOCK, WAYS, Rig, a_rig, eventually
+
+
+@pytest.fixture(params=WAYS)
+async def rig(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with a_rig(tmp_path) as rig:
+        rig.way = request.param
+        yield rig
 
 
 def _file(directory: Path, name: str, text: str, mode: int = 0o755) -> str:

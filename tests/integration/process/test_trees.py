@@ -11,8 +11,18 @@ from pathlib import Path
 import pytest
 
 from adapters.process.supervisor import tree
+from adapters.process.supervisor.group import write
 from domain.attempt import Stop
-from tests.integration.process.rig import CONTAINMENTS, PYTHON, Rig, a_rig, eventually, wait_until
+from tests.integration.process.rig import (
+    CONTAINMENTS,
+    PYTHON,
+    WAYS,
+    Rig,
+    a_rig,
+    eventually,
+    looks_into_the_zygote,
+    wait_until,
+)
 
 SLEEP = "while True: time.sleep(1)\n"
 DAEMON = (
@@ -126,9 +136,18 @@ async def test_f52_a_child_killed_is_not_the_end_of_its_parent(rig: Rig) -> None
 
 async def test_f52_programs_are_the_first_to_go_when_memory_is_short(rig: Rig) -> None:
     """F52: the kernel takes the highest score; worker, zygote and supervisor keep theirs."""
-    _, log = await rig.run_sh("cat /proc/self/oom_score_adj /proc/$PPID/oom_score_adj")
-    program, supervisor = map(int, log.split())
-    assert (program, supervisor) == (500, 0)
+    for way in WAYS:
+        rig.way = way
+        supervisor = "until [ $(cat /proc/$PPID/oom_score_adj) = 0 ]; do sleep 0.01; done"
+        exit_, log = await rig.run_sh(f"{supervisor}; cat /proc/self/oom_score_adj")
+        assert (exit_.exit_code, log) == (0, b"500\n")
+
+
+@looks_into_the_zygote
+async def test_a_program_is_never_safer_than_what_started_it(rig: Rig) -> None:
+    """In a pod of Kubernetes all have a higher score, and only root may lower it."""
+    write(f"/proc/{rig.zygote}/oom_score_adj", "700")
+    assert (await rig.run_sh("cat /proc/self/oom_score_adj"))[1] == b"700\n"
 
 
 async def test_a_kill_reaches_no_process_of_another_attempt(rig: Rig) -> None:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from adapters.process.supervisor import keepsake, kernel, launch, record, scratch, start_errors
+from adapters.process.supervisor import gear, keepsake, kernel, launch, record, scratch, start_errors
 from adapters.process.supervisor.channel import Channel
+from adapters.process.supervisor.gear import Gear
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.supervise import Supervisor
-from adapters.process.supervisor.wakeup import Wakeup
 
 FREE: Final = b"."
 """What a supervisor tells the zygote when it can take another attempt."""
@@ -26,31 +26,33 @@ _SCRATCH_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 1.0
 
 
-def attend(link: socket.socket) -> NoReturn:
-    """Never returns. Status 0 says that no process of any tree is left, any other makes the zygote look."""
+def attend(link: socket.socket, home: str | None) -> NoReturn:
+    """Never returns. `home`: the control group in which this process is. Status 0 says that no process of any
+    tree is left, any other makes the zygote look.
+    """
     status = 1
     try:
         os.setsid()
         kernel.set_name("etl-supervisor")
-        status = _attend_all(link, Wakeup(), kernel.Fuse())
+        status = _attend_all(link, gear.make(home))
     except BaseException:  # noqa: BLE001 - this is the top of the process; the worker sees it as lost
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
 
 
-def _attend_all(link: socket.socket, wakeup: Wakeup, fuse: kernel.Fuse) -> int:
+def _attend_all(link: socket.socket, own: Gear) -> int:
     """Until the zygote has gone or lets go, or something could not be killed."""
     for others in reversed(range(_ATTEMPTS)):
         if (received := _received(link)) is None:
             return 0
         control, specification, listener = received
-        given = launch.read(specification)
-        supervisor = Supervisor(given, Channel(control), listener, wakeup, fuse)
+        given = own.placed(launch.read(specification))
+        supervisor = Supervisor(given, Channel(control), listener, own)
         if _attend(given, supervisor):
             return 1
         # A thread that hangs on a disk is left behind by the exit; no program is forked beside it.
-        is_free = others and not supervisor.keeps and threading.active_count() == 1
+        is_free = others and not (supervisor.keeps or own.is_worn) and threading.active_count() == 1
         if is_free:
             with suppress(OSError):  # the zygote was killed; the next read says so
                 link.send(FREE)

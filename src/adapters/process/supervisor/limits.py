@@ -13,6 +13,7 @@ Wanted = Mapping[str, float | None]
 _CPU_BACKSTOP_SECONDS: Final = 2
 """A single process past its limit is stopped by polling; this is for when the supervisor is starved."""
 _PER_TREE: Final = ("memory_bytes", "cpu_seconds", "processes")
+_OF_THE_PROGRAM: Final = ("memory_bytes", "cpu_seconds", "open_files")
 
 
 class Taken(NamedTuple):
@@ -53,6 +54,11 @@ def restrict(wanted: Wanted) -> None:
     if (seconds := wanted.get("cpu_seconds")) is not None:
         soft = math.ceil(seconds) + _CPU_BACKSTOP_SECONDS
         _lower(resource.RLIMIT_CPU, soft, soft + _CPU_BACKSTOP_SECONDS)
+
+
+def are_inherited(wanted: Wanted) -> bool:
+    """Whether a program needs more for them than to be watched: `restrict`, or a group of its own."""
+    return any(wanted.get(name) is not None for name in _OF_THE_PROGRAM)
 
 
 def _lower(kind: int, soft: int, hard: int) -> None:

@@ -1,4 +1,4 @@
-"""Where the zygote begins: `python -I -S …/main.py SOCKET_FD LOCK_FD`.
+"""Where the zygote begins: `python -I -S …/main.py SOCKET_FD LOCK_FD [GROUPS]`.
 
 Started by path, so that no package of the same generic name can be found before ours.
 """
@@ -18,4 +18,4 @@ if __name__ == "__main__":
     sys.path.insert(0, _source_root())
     from adapters.process.supervisor import zygote
 
-    zygote.serve(int(sys.argv[1]), int(sys.argv[2]))
+    zygote.serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else None)  # noqa: PLR2004 - see above

@@ -1,4 +1,4 @@
-"""Turns a fork of the supervisor into the program, or tells why it could not."""
+"""Turns a fork of the supervisor into the program, or tells why it could not: for what spawn.py cannot do."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ from typing import Final, NoReturn
 from adapters.process.supervisor import fork, kernel, limits
 from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.launch import WORK_DIR_VARIABLE, Launch, User
+from adapters.process.supervisor.start_errors import NotStarted
 
-_OOM_SCORE: Final = b"500"  # the kernel takes a program before it takes the worker
 _ERROR_FD: Final = 3
 _NOT_STARTED: Final = 127
 _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -17,7 +17,7 @@ _STOPS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def start(launch: Launch, stdout: int, stderr: int) -> tuple[int, int]:
     """The pid, and the error pipe: at its end it holds nothing if the program was executed, else the
-    step that failed and its errno. Raises OSError where even fork failed.
+    step that failed and its errno. Raises NotStarted where even fork failed.
 
     Only a single-threaded process may call this: PDEATHSIG belongs to the thread that forks.
     """
@@ -27,10 +27,10 @@ def start(launch: Launch, stdout: int, stderr: int) -> tuple[int, int]:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     try:
         pid, is_in_group = fork.fork(launch.group)
-    except OSError:
+    except OSError as error:
         os.close(told)
         os.close(tell)
-        raise
+        raise NotStarted("fork", error.errno or 0) from error
     finally:
         if os.getpid() == supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -52,7 +52,7 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
     try:
         _leave_the_supervisor(supervisor)
         tell = _keep_only(stdout, stderr, tell)
-        _restrict()
+        os.umask(0o077)
         if launch.group is not None:
             step = "control group"
             Group(launch.group).join()
@@ -64,7 +64,6 @@ def _become(launch: Launch, supervisor: int, stdout: int, stderr: int, tell: int
         if launch.user is not None:
             step = "user"
             _change_user(launch.user, supervisor)
-        kernel.forbid_new_privileges()
         step = "directory"
         os.chdir(launch.directory)
         step = "program"
@@ -95,14 +94,6 @@ def _keep_only(stdout: int, stderr: int, tell: int) -> int:
         os.dup2(tell, _ERROR_FD, inheritable=False)
     os.closerange(_ERROR_FD + 1, os.sysconf("SC_OPEN_MAX"))
     return _ERROR_FD
-
-
-def _restrict() -> None:
-    os.umask(0o077)
-    if kernel.LINUX:
-        kernel.set_dumpable(dumpable=True)  # else /proc/self belongs to root; exec would set it anyway
-        with open("/proc/self/oom_score_adj", "wb") as score:
-            score.write(_OOM_SCORE)
 
 
 def _change_user(user: User, supervisor: int) -> None:

@@ -29,6 +29,15 @@ _NOT_ON_PATH = "The program {name} is in no directory of PATH."
 _BAD_VALUE = "An argument or a variable holds a NUL character, which none can carry."
 
 
+class NotStarted(Exception):  # noqa: N818 - errors are called by what happened, as in domain.errors
+    """`step` is what failed on the way to the program, `number` its errno."""
+
+    def __init__(self, step: str, number: int) -> None:
+        super().__init__(step, number)
+        self.step = step
+        self.number = number
+
+
 class Facts(TypedDict):
     """Of domain.attempt.Exit."""
 
@@ -55,7 +64,7 @@ def of_the_machine(number: int) -> Facts:
 
 
 def of_the_program(program: str, step: str, number: int) -> Facts:
-    """`step` is the one of `program.start` that failed, `number` its errno."""
+    """`step` and `number` as in NotStarted."""
     return Facts(start_error=sentence(program, step, number), machine_full=number in _TOO_MANY)
 
 

@@ -6,14 +6,13 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
-from adapters.process.supervisor import kernel, program, start_errors, tree, verdict
+from adapters.process.supervisor import kernel, program, spawn, start_errors, tree, verdict
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.descendants import Descendants
 from adapters.process.supervisor.enforcement import Enforcement
-from adapters.process.supervisor.group import Group
+from adapters.process.supervisor.gear import Gear
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.pump import Pump
-from adapters.process.supervisor.wakeup import Wakeup
 
 LINGER_NS: Final = 1_000_000_000
 """What processes get that outlive their main one, before they are stopped and counted."""
@@ -40,22 +39,20 @@ class Supervisor:
     connects to the listening socket. Only the deadline, the timeout and `stop` end a tree early.
     """
 
-    def __init__(
-        self, launch: Launch, control: Channel, listener: socket.socket, wakeup: Wakeup, fuse: kernel.Fuse
-    ) -> None:
-        """`wakeup` and `fuse` are the process's own, for one attempt after the other."""
+    def __init__(self, launch: Launch, control: Channel, listener: socket.socket, own: Gear) -> None:
         self._launch = launch
         self._listener = listener
         self._connections: dict[int, Channel] = {}
         self._poll = select.poll()
-        self._wakeup = wakeup
+        self._own = own
+        self._wakeup = own.wakeup
         self._told: dict[str, Any] | None = None
         self._dismissed = False
         self._tree = Descendants()
         self._stopped: str | None = None
         self._kept: list[str] = []
         self._deadline = launch.deadline_ns
-        self._fuse = fuse
+        self._fuse = own.fuse
         self._kill_at = _NEVER
         self._measure_at = _NEVER
         self._poll.register(self._wakeup, select.POLLIN)
@@ -67,8 +64,8 @@ class Supervisor:
         containment = "subreaper" if kernel.become_subreaper() else "best_effort"
         if kernel.elapsed_ns() >= self._deadline:
             return {**verdict.TOO_LATE, "containment": containment}
-        if (group := self._launch.group) is not None and (kind := Group(group).make()) is not None:
-            self._tree.group, containment = Group(group), kind
+        if (group := self._own.group_of(self._launch)) is not None and (kind := group.make()) is not None:
+            self._tree.group, containment = group, kind
         else:
             self._launch = self._launch._replace(group=None)
         self._limits = Enforcement(self._launch)
@@ -135,12 +132,12 @@ class Supervisor:
         self._started = kernel.elapsed_ns()
         self._fuse.burn_until(self._deadline + FUSE_NS)
         try:
-            self._tree.main, told = program.start(self._launch, pump.stdout[1], pump.stderr[1])
-        except OSError as error:
+            self._tree.main, told = self._start(pump.stdout[1], pump.stderr[1])
+        except start_errors.NotStarted as failed:
             self._fuse.burn_until(0)
             pump.abandon()
             self._leave_the_group()
-            return {**start_errors.of_the_program(self._launch.argv[0], "fork", error.errno or 0)}
+            return {**start_errors.of_the_program(self._launch.argv[0], failed.step, failed.number)}
         pump.start()
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
@@ -148,6 +145,14 @@ class Supervisor:
         self._poll_at = self._started + _POLL_NS if self._limits.needs_looks else _NEVER
         self._watch()
         return self._conclude(pump, told)
+
+    def _start(self, stdout: int, stderr: int) -> tuple[int, int | None]:
+        """The pid, and the error pipe, if it needs one. Raises NotStarted."""
+        leash = self._own.leash if self._own.spawns(self._launch) else None
+        with self._own.score.raised():
+            if leash is not None:
+                return spawn.start(self._launch, stdout, stderr, leash), None
+            return program.start(self._launch, stdout, stderr)
 
     def _watch(self) -> None:
         """Until the tree is empty, or it is time to kill what is left of it."""
@@ -252,7 +257,7 @@ class Supervisor:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _conclude(self, pump: Pump, told: int) -> dict[str, Any]:
+    def _conclude(self, pump: Pump, told: int | None) -> dict[str, Any]:
         self._fuse.burn_until(0)
         kills = self._limits.oom_kills
         if self._stopped is None and self._limits.memory_is_passed:

@@ -8,8 +8,9 @@ import socket
 from typing import Any, Final
 
 from adapters.process.supervisor import attempt as attempt_process
-from adapters.process.supervisor import kernel, record, start_errors, tree
+from adapters.process.supervisor import fork, kernel, record, start_errors, tree
 from adapters.process.supervisor.channel import Channel
+from adapters.process.supervisor.homes import Homes
 from adapters.process.supervisor.launch import CONTROL_SOCKET
 from adapters.process.supervisor.wakeup import Wakeup
 
@@ -23,8 +24,8 @@ _FIRST_PAUSE_MS: Final = 2
 _LONGEST_PAUSE_MS: Final = 500
 
 
-def serve(socket_fd: int, lock_fd: int) -> None:
-    """Until the worker has gone and no supervisor is left.
+def serve(socket_fd: int, lock_fd: int, groups: str | None) -> None:
+    """Until the worker has gone and no supervisor is left. `groups`: where control groups may be made.
 
     The lock on the run directory is shared with the worker, and let go when its connection ends:
     who holds it next knows that nothing is started in that directory any more.
@@ -40,24 +41,26 @@ def serve(socket_fd: int, lock_fd: int) -> None:
     kernel.become_subreaper()
     kernel.set_dumpable(dumpable=False)
     gc.freeze()  # what is here now is shared with every fork: no collection there writes to its pages
-    Zygote(socket.socket(fileno=socket_fd), lock_fd, Wakeup()).run()
+    Zygote(socket.socket(fileno=socket_fd), lock_fd, Wakeup(), groups).run()
 
 
 class Supervisor:
     """A child, and the name of the attempt that it has; None while it waits for one."""
 
-    def __init__(self, pid: int, link: socket.socket) -> None:
+    def __init__(self, pid: int, link: socket.socket, home: str | None) -> None:
         self.pid = pid
         self.link = link
+        self.home = home
         self.attempt: str | None = None
 
 
 class Zygote:
     """Supervisors by pid; whatever else becomes a child of this process has lost its supervisor."""
 
-    def __init__(self, worker: socket.socket, lock: int, wakeup: Wakeup) -> None:
+    def __init__(self, worker: socket.socket, lock: int, wakeup: Wakeup, groups: str | None = None) -> None:
         self._worker: Channel | None = Channel(worker)
         self._lock = lock
+        self._homes = Homes(groups)
         self._wakeup = wakeup
         self._supervisors: dict[int, Supervisor] = {}
         self._links: dict[int, Supervisor] = {}
@@ -82,9 +85,12 @@ class Zygote:
             self._reap()
             if self._strays:
                 self._kill_strays()
+            else:
+                self._homes.remove_vacant()
             self._answer()
             if not ready:
                 self._dismiss_spares(1)
+        self._homes.close()
 
     # -- starting ------------------------------------------------------------------------------------
 
@@ -147,22 +153,24 @@ class Zygote:
 
     def _fork(self, given: list[int]) -> Supervisor:
         """The fork gets what is `given` as all others do, over its link: it must not keep it twice."""
+        home = self._homes.new()
         ours, theirs = socket.socketpair()
         try:
-            pid = os.fork()
+            pid, is_at_home = fork.fork(home)
         except OSError:
             ours.close()
             theirs.close()
+            self._homes.vacate(home)
             raise
         if pid == 0:
             ours.close()
             self._leave()
             for descriptor in given:
                 os.close(descriptor)
-            attempt_process.attend(theirs)
+            attempt_process.attend(theirs, home if is_at_home else None)
         theirs.close()
         ours.setblocking(False)
-        supervisor = self._supervisors[pid] = self._links[ours.fileno()] = Supervisor(pid, ours)
+        supervisor = self._supervisors[pid] = self._links[ours.fileno()] = Supervisor(pid, ours, home)
         self._poll.register(ours, select.POLLIN)
         return supervisor
 
@@ -213,6 +221,7 @@ class Zygote:
             if supervisor is None:
                 continue
             self._hang_up(supervisor)
+            self._homes.vacate(supervisor.home)
             if status != 0:
                 self._strays = True
                 self._pause_ms = _FIRST_PAUSE_MS
