@@ -20,6 +20,7 @@ from entrypoints.container import (
     running_embedded,
     seconds_ahead,
 )
+from entrypoints.directories import NO_DIRECTORY, trouble_with
 from entrypoints.finding import Finding
 from entrypoints.invariants import LOOK_AGAIN_SECONDS, examine_stored
 from entrypoints.settings import Settings
@@ -68,18 +69,17 @@ def _directories(settings: Settings) -> Iterator[Finding]:
 
 
 def _directory(setting: str, path: Path, mode: int) -> Finding:
-    if not path.is_dir():
-        return Finding(setting, f"{path} is no directory", f"mkdir -p {path}, or set {setting}.")
-    if not os.access(path, mode):
-        what = "written" if mode == os.W_OK else "read"
-        return Finding(
-            setting, f"{path} cannot be {what} by this user", f"Give it to this user, or set {setting}."
-        )
-    return Finding(setting, str(path))
+    trouble = trouble_with(path, mode)
+    if trouble is None:
+        return Finding(setting, str(path))
+    if trouble == NO_DIRECTORY:
+        return Finding(setting, f"{path} {trouble}", f"mkdir -p {path}, or set {setting}.")
+    return Finding(setting, f"{path} {trouble} by this user", f"Give it to this user, or set {setting}.")
 
 
 def _disk(settings: Settings) -> Finding:
-    place = next(p for p in (settings.logs_directory, *settings.logs_directory.parents) if p.exists())
+    places = (settings.logs_directory, *settings.logs_directory.parents)
+    place = next(p for p in places if os.path.exists(p))  # noqa: PTH110 - Path's raises where this user may not look
     free = shutil.disk_usage(place).free
     seen = f"{free / 2**30:.1f} GiB free for logs"
     if free < settings.retention.disk_floor:

@@ -9,6 +9,7 @@ from application.held_attempts import HeldAttempts
 from application.own_thread import in_own_thread
 from application.ports.clock import Clock
 from domain.errors import Unavailable
+from entrypoints.directories import trouble_with
 from entrypoints.settings import Settings
 
 Check = Callable[[], Awaitable[None]]
@@ -45,13 +46,8 @@ def _require_lease(held: HeldAttempts, now: float) -> None:
         raise Unavailable(f"The worker's lease was last renewed {age:.0f} s ago: is the database slow?")
 
 
-def _look_at(path: Path, setting: str, mode: int) -> None:
-    if not path.is_dir():
-        raise Unavailable(f"`{setting}` is no directory.")
-    if not os.access(path, mode):
-        raise Unavailable(f"`{setting}` cannot be {'written' if mode == os.W_OK else 'read'}.")
-
-
 async def _require_directory(path: Path, setting: str, mode: int) -> None:
     """In a thread of its own: it may hang on a dead file system."""
-    await asyncio.wrap_future(in_own_thread("health", lambda: _look_at(path, setting, mode)))
+    trouble = await asyncio.wrap_future(in_own_thread("health", lambda: trouble_with(path, mode)))
+    if trouble is not None:
+        raise Unavailable(f"`{setting}` {trouble}.")

@@ -1,5 +1,6 @@
 """What adapters tell of this machine and its database before there is a container."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,7 @@ from adapters.system.clock import SystemChance
 from application.held_attempts import HeldAttempts
 from application.ports.clock import Clock
 from application.require_disk_space import RequireDiskSpace
+from entrypoints.directories import NO_DIRECTORY, trouble_with
 from entrypoints.health import Check, health_checks
 from entrypoints.settings import Settings
 
@@ -83,7 +85,8 @@ def embedded_postgres(settings: Settings) -> EmbeddedPostgres:
 
 
 def embedded_exists(settings: Settings) -> bool:
-    return (settings.data.directory / EMBEDDED / "cluster").exists()
+    """Also where only another user may look into it."""
+    return trouble_with(settings.data.directory / EMBEDDED / "cluster", os.R_OK) != NO_DIRECTORY
 
 
 async def restore(url: str, path: Path) -> Manifest:

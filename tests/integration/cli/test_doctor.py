@@ -1,5 +1,6 @@
 """What the doctor sees, by making it so."""
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,16 @@ async def test_directories_that_are_missing_or_open_to_all_are_named_with_the_cu
     assert found["logs.directory"].cure == f"mkdir -p {tmp_path / 'logs'}, or set logs.directory."
     assert found["scripts.directory"].cure == f"chmod o-w {tmp_path / 'scripts'}"
     assert found["database"].cure == "Start `etl serve`, or set database.url."
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+async def test_directories_of_another_user_are_named(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    found = await seen(load({"data.directory": str(closed / "etl")}, {}, tmp_path).settings)
+    assert found["data.directory"].seen == f"{closed}/etl cannot be reached by this user"
+    assert found["data.directory"].cure == "Give it to this user, or set data.directory."
+    assert "Permission denied" in found["database"].seen
 
 
 @pytest.mark.parametrize("kinds", [(), (V2,), (V1,)], ids=["none", V2, V1])
