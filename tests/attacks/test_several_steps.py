@@ -184,6 +184,12 @@ async def test_a_malformed_head_is_a_clear_4xx(site: ServedApi, name: str, lines
     assert b"set-cookie" not in answer.lower()
 
 
+async def test_a_body_that_says_that_it_is_too_large_is_refused_before_it_is_sent(site: ServedApi) -> None:
+    head = b"POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    answer = await raw(site.port, head + b"Content-Length: 1048577\r\n\r\n")
+    assert b" 413 " in answer.splitlines()[0]
+
+
 async def test_nothing_that_a_caller_sends_becomes_a_header(site: ServedApi) -> None:
     for wrong in ("a b", "a;b", "<x>", "x" * 65):
         answer = await site.client.get(JOBS, headers={"X-Request-Id": wrong})

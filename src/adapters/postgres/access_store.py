@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from adapters.postgres import mapping
 from adapters.postgres.engine import Database
-from application.batching import Batch
+from application.batching import CALLERS_PATIENCE, Batch
 from domain.access import ApiKey
 from domain.errors import KeyNotFound
 
@@ -42,7 +42,7 @@ class PostgresAccessStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._finds: Batch[bytes, ApiKey | None] = Batch(self._find)
+        self._finds: Batch[bytes, ApiKey | None] = Batch(self._find, CALLERS_PATIENCE)
 
     async def add(self, key: ApiKey) -> None:
         row = {

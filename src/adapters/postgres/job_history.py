@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres import listing, mapping, surrounding
 from adapters.postgres.engine import Database
 from adapters.postgres.telling import EVENTS
-from application.batching import Batch
+from application.batching import CALLERS_PATIENCE, Batch
 from application.ports.job_history import JobFilter
 from domain.attempt import Attempt
 from domain.errors import JobNotFound
@@ -52,7 +52,7 @@ class PostgresJobHistory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gets: Batch[UUID, Job] = Batch(self._get)
+        self._gets: Batch[UUID, Job] = Batch(self._get, CALLERS_PATIENCE)
 
     async def get(self, job_id: UUID) -> Job:
         """Read after it was asked for; those asked for while others are being read go together."""

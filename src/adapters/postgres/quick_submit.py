@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.postgres.engine import Database
 from adapters.postgres.mapping import document
-from application.batching import Batch
+from application.batching import CALLERS_PATIENCE, Batch
 from application.ports.job_queue import Idempotency
 from domain.errors import EtlError
 from domain.job import Job
@@ -73,7 +73,7 @@ class Gathered:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._batch: Batch[Job, bool] = Batch(self._submit)
+        self._batch: Batch[Job, bool] = Batch(self._submit, CALLERS_PATIENCE)
 
     async def __call__(self, job: Job) -> bool:
         """As `submit`."""

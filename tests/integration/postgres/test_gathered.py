@@ -1,7 +1,7 @@
 """What comes together goes to PostgreSQL together, and each caller hears of their own alone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, LiteralString
 
 import psycopg
@@ -17,6 +17,7 @@ from domain.job import Job
 from tests.builders import CHANCE, NOON, a_job, a_key, jobs
 
 TOGETHER = 50
+PATIENCE = 60.0
 NOT_STORABLE = {"team": "\0"}
 
 
@@ -108,3 +109,24 @@ async def test_a_key_revoked_while_another_look_up_is_under_way_is_found_revoked
 
 def _revoked(key: ApiKey | None) -> bool:
     return key is not None and key.revoked_at == NOON
+
+
+async def test_a_statement_that_hangs_holds_up_no_later_look_up(database: Counted) -> None:
+    access, key = PostgresAccessStore(database), a_key()
+    await access.add(key)
+    database.held = asyncio.Event()
+    stuck = asyncio.create_task(access.find(key.digest))
+    while not database.statements:  # noqa: ASYNC110 - as above
+        await asyncio.sleep(0)
+    hanging, database.held = database.held, None
+    async with asyncio.timeout(PATIENCE):
+        while (await _soon(access.find(key.digest))) is None:
+            assert not stuck.done()
+    hanging.set()
+    assert await stuck == key
+
+
+async def _soon(asked: Coroutine[Any, Any, ApiKey | None]) -> ApiKey | None:
+    """None if it still hangs after a while."""
+    done, _ = await asyncio.wait([asyncio.create_task(asked)], timeout=0.1)
+    return done.pop().result() if done else None

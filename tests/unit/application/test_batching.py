@@ -78,6 +78,19 @@ async def test_an_answer_that_is_an_error_reaches_its_own_caller_alone() -> None
     assert list(ended) == [0, wrong, 2]
 
 
+async def test_a_flush_that_has_taken_too_long_holds_up_no_later_item() -> None:
+    flush = Flush()
+    batch = Batch(flush, patience=0.0)
+    stuck = asyncio.create_task(batch(1))
+    await flush.began.wait()
+    hanging, flush.go = flush.go, asyncio.Event()
+    flush.go.set()
+    assert await asyncio.wait_for(batch(2), LIMIT) == 4
+    assert not stuck.done()
+    hanging.set()
+    assert await asyncio.wait_for(stuck, LIMIT) == 2
+
+
 async def test_a_caller_who_left_does_not_disturb_the_others() -> None:
     flush = Flush()
     batch = Batch(flush)
