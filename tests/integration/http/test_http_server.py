@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
 
 import httpx
 import pytest
@@ -20,6 +23,9 @@ from entrypoints.http.server import STOP_SECONDS, HttpServer, serve
 from tests.builders import failed
 from tests.integration.http.api import PATIENCE, Api, until
 from tests.wakes import wakes_a_second
+
+LIMITS: Final = frozenset({"ratelimit", "ratelimit-policy"})
+"""Off here."""
 
 
 @dataclass
@@ -155,6 +161,38 @@ async def test_what_is_wrong_is_told_by_a_status_before_the_stream_begins(live: 
     await live.api.write(job, b"one\n")
     assert (await live.client.get(url, headers={"Last-Event-ID": "1.nonsense"})).status_code == 422
     assert (await live.client.get(url, params={"tail": "1"})).status_code == 400
+
+
+async def test_the_stream_keeps_to_the_document(live: Live) -> None:
+    """Which tests/e2e/schemathesis.toml leaves out, for the stream of a job that waits does not end."""
+    document = (await live.client.get("/api/openapi.json")).json()
+    told = document["paths"]["/api/v1/jobs/{job_id}/log/stream"]["get"]
+    job = await live.job()
+    await live.api.write(job, b"one\n")
+    await live.api.end(job)
+    url, no_job = (f"/api/v1/jobs/{id_}/log/stream" for id_ in (job.id, UUID(int=0)))
+    parameters = {"after": "nonsense", "stream": "nonsense", "unknown": "1"}
+    seen = [
+        await live.client.get(url),
+        await live.client.get(no_job),
+        *[await live.client.get(url, params={name: value}) for name, value in parameters.items()],
+        await live.client.get(url, headers={"Last-Event-ID": "nonsense"}),
+        await live.client.get(url, headers={"X-API-Key": "etl_x"}),
+        await live.client.get(url, headers={"Authorization": "Bearer etl_x"}),
+        await live.client.get(url, headers={"X-A": "x" * 33_000}),
+    ]
+    assert [answer.status_code for answer in seen] == [200, 404, 422, 400, 400, 422, 400, 401, 431]
+    for answer in seen:
+        response = told["responses"][str(answer.status_code)]
+        (media,) = response["content"]
+        assert answer.headers["content-type"].partition(";")[0] == media
+        assert set(map(str.lower, response["headers"])) - LIMITS <= set(answer.headers)
+    events = {line.removeprefix("event: ") for line in seen[0].text.splitlines() if line[:6] == "event:"}
+    described = told["responses"]["200"]["description"]
+    assert events == {"line", "state", "end"} <= set(re.findall(r"`(\w+)`", described))
+    named = {(p["name"], p["in"]) for p in told["parameters"]}
+    assert named == {("job_id", "path"), ("after", "query"), ("stream", "query"), ("Last-Event-ID", "header")}
+    assert told["security"] == [{"bearer": ["logs:read"]}, {"apiKey": ["logs:read"]}]
 
 
 async def test_a_silent_log_is_kept_alive(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
