@@ -26,6 +26,7 @@ from entrypoints.http.app import HttpConfig, create_app
 from entrypoints.http.server import HttpServer
 from tests.builders import succeeded
 from tests.faults import compressing
+from tests.faults.waiting import eventually
 from tests.integration.http.api import PATIENCE, Api
 from tests.log_writer import LogWriter
 
@@ -211,3 +212,48 @@ async def test_f49_lines_tail_and_search_go_on_by_their_cursors_in_the_compresse
     async with asyncio.timeout(PATIENCE), live as answer:
         lines = [data["text"] async for kind, data in events(answer) if kind == "line"]
     assert [f"{line}\n".encode() for line in lines] == TEXT.splitlines(keepends=True)[-999:]
+
+
+async def test_f48_f49_pages_are_whole_lines_or_410_while_a_log_is_compressed_and_deleted(
+    site: Site,
+) -> None:
+    """F48, F49: readers by cursor, from the end and by text, beside both."""
+    whole = TEXT.decode().splitlines()
+    pages = 0
+    gone = asyncio.Event()
+
+    async def read(asked: dict[str, Any], expected: list[str]) -> None:
+        """Again and again, until it has gone."""
+        nonlocal pages
+        after, seen = None, list[str]()
+        while True:
+            params = {**asked, **({} if after is None else {"after": after})}
+            answer = await site.client.get(site.url, params=params, headers=NDJSON)
+            if answer.status_code == 410:
+                assert answer.json()["code"] == "log-gone"
+                assert gone.is_set()
+                return
+            assert answer.status_code == 200
+            pages += 1
+            lines = [json.loads(line) for line in answer.content.splitlines()]
+            seen += [line["text"] for line in lines]
+            assert seen == expected[: len(seen)]
+            assert {line["stream"] for line in lines} <= {"stdout"}
+            after = answer.headers["x-next-cursor"]
+            if "link" not in answer.headers or "tail" in asked:
+                assert seen == expected
+                after, seen = None, []
+
+    readers = asyncio.gather(
+        read({"limit": 10_000}, whole),
+        read({"tail": 500}, whole[-500:]),
+        read({"contains": "00007999"}, [line for line in whole if "00007999" in line]),
+    )
+    async with asyncio.timeout(PATIENCE):
+        assert await compressed(site, "6") == -signal.SIGKILL
+        assert await compressed(site) == 0
+        seen = pages
+        await eventually(lambda: pages >= seen + 20)  # read as it is now, too
+        gone.set()
+        await site.store.prune(site.job.id)
+        await readers

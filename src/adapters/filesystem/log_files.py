@@ -63,7 +63,7 @@ class LogPaths:
     def remove(self, job_id: UUID) -> None:
         job = self._job(job_id)
         try:
-            for file in list(job.iterdir()):
+            for file in sorted(job.iterdir(), key=_order_of_removal):
                 file.unlink(missing_ok=True)
             job.rmdir()
             # A young slice may be about to get its next job.
@@ -106,6 +106,12 @@ def _began_at(slice_: Path) -> datetime:
 def compressed_path(path: Path) -> Path:
     """Where the bytes of this file lie once it is compressed."""
     return path.with_name(path.name + COMPRESSED)
+
+
+def _order_of_removal(file: Path) -> tuple[bool, int]:
+    """Heads before parts, and indexes last: whoever opens a log meanwhile finds all of it, or none."""
+    plain = file.name.removesuffix(COMPRESSED)
+    return plain.endswith(".idx"), plain.count(".")
 
 
 def _is_old(job_id: UUID) -> bool:
@@ -163,11 +169,15 @@ class LogAndIndex:
 
     @classmethod
     def opened(cls, path: Path) -> Self:
-        """The log before its index: a record comes before its bytes, so none that is needed is missed."""
+        """The log before its index: a record comes before its bytes, so none that is needed is missed.
+
+        Raises LogNotFound, also where both were deleted between: without its index a log reads as stdout.
+        """
         log = open_log(path)
         try:
             return cls(log, _opened(path.with_suffix(".idx")))
         except FileNotFoundError:
+            open_log(path)
             return cls(log, None)
 
 

@@ -10,6 +10,8 @@ from uuid import UUID
 
 import pytest
 
+from adapters.filesystem import log_files
+from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_growth import LogGrowth
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.process.supervisor.log_file import LogFile
@@ -239,3 +241,50 @@ async def test_where_other_machines_may_write_it_looks_itself(
     with store.target(ref).open("ab") as log:
         log.write(b"b")
     assert await waiting
+
+
+async def test_a_log_that_goes_while_it_is_opened_is_no_log_and_not_one_of_one_stream(
+    store: FilesystemLogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its index all would be stdout, and lines of two streams one."""
+    ref = a_log(store, (OUT, b"half "), (ERR, b"warning\n"), (OUT, b"a line\n"))
+    assert await texts(store, ref) == ["warning", "half a line"]
+    opened = log_files.open_log
+
+    def pruned_after(path: Path) -> log_files.LogBytes:
+        log = opened(path)
+        LogPaths(store.target(ref).parents[3]).remove(ref.job_id)
+        return log
+
+    monkeypatch.setattr(log_files, "open_log", pruned_after)
+    with pytest.raises(LogNotFound):
+        await store.lines(ref, None, 100, final=True)
+
+
+def test_of_a_log_its_head_goes_first_and_its_indexes_last(
+    store: FilesystemLogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So whoever reads meanwhile finds all of it or none."""
+    head = store.target(LogRef(job_id=CHANCE.new_id(), fence=1))
+    names = [
+        "1.log",
+        "1.log.zst",
+        part_name("1.log", 9),
+        part_name("1.log", 9) + ".zst",
+        "1.idx",
+        "1.idx.zst",
+    ]
+    for name in reversed(names):
+        (head.parent / name).touch()
+    gone: list[str] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, *, missing_ok: bool = False) -> None:
+        gone.append(path.name)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    LogPaths(head.parents[3]).remove(UUID(head.parent.name))
+    assert set(gone[:2]) == {"1.log", "1.log.zst"}
+    assert {name.removesuffix(".zst")[-4:] for name in gone[2:4]} == {".log"}
+    assert len(gone) == 6
