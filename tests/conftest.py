@@ -26,6 +26,11 @@ SIZES = {
     "--flood-mib": (128, "MiB that a program pours out (F42); 2048 is the large run"),
     "--log-mib": (18, "MiB of a live log whose worker and API are killed; 200 is the large run"),
     "--sleep": (5, "seconds that a job sleeps while its worker is killed; 20 is long"),
+    "--restart-rounds": (
+        2,
+        "times that APIs and workers are restarted in turn under load; 10 is the large run",
+    ),
+    "--restart-clients": (4, "clients that submit meanwhile; 16 is the large run"),
     "--api-examples": (
         3,
         "requests that schemathesis makes up for each operation and phase; 100 is the large run",

@@ -1,5 +1,6 @@
 """systemd understands every line of the units, and they name settings and commands that exist."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -44,3 +45,11 @@ def test_commands_and_settings_are_those_of_the_program(unit: Path, tmp_path: Pa
     secret.write_text("postgresql://etl@db/etl\n")
     given = {name: str(secret) if name.endswith("_FILE") else value for name, value in environment.items()}
     load({}, given, tmp_path, None)  # raises WrongSetting for a name or value that is none
+
+
+def test_the_api_may_write_where_the_documents_put_the_logs() -> None:
+    """Else it is never ready: all but its own directory is read-only."""
+    documented = re.findall(r'\[logs\]\ndirectory = "(.+?)"', (ROOT / "docs/installation.md").read_text())
+    unit = ROOT / "deploy/systemd/etl-api.service"
+    assert values(unit, "ProtectSystem") == ["strict"]
+    assert documented == [path.removeprefix("-") for path in values(unit, "ReadWritePaths")]

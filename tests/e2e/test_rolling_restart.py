@@ -8,12 +8,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import httpx
+import pytest
 
 from tests.e2e.installation import Installation, until
 
-CLIENTS = 4
 PAUSE = 0.2
-ROUNDS = 2
 LINES = 200
 NOTE = """
 echo "$ETL_JOB_ID" >> {ledger}
@@ -69,12 +68,13 @@ def free_port() -> int:
 
 @dataclass
 class Load:
-    """Clients that submit without a pause, each now to the one API and now to the other, on connections that
+    """Clients that submit all the time, each now to the one API and now to the other, on connections that
     they keep. Only a refused connection and 503 with Retry-After may be tried again.
     """
 
     site: Site
     script: str
+    size: int
     over: threading.Event = field(default_factory=threading.Event)
     accepted: list[str] = field(default_factory=list)
     refused: int = 0
@@ -82,7 +82,7 @@ class Load:
 
     @contextmanager
     def going(self) -> Iterator[None]:
-        clients = [threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)]
+        clients = [threading.Thread(target=self._client, args=(number,)) for number in range(self.size)]
         for client in clients:
             client.start()
         try:
@@ -113,8 +113,9 @@ class Load:
 
 
 def test_a_rolling_restart_under_load_loses_nothing_and_tears_no_answer(
-    own: Installation, database_url: str
+    own: Installation, database_url: str, request: pytest.FixtureRequest
 ) -> None:
+    rounds, clients = (request.config.getoption(f"--restart-{what}") for what in ("rounds", "clients"))
     ledger, begun, gate = (own.directory / name for name in ("ledger", "begun", "gate"))
     note = own.script("note.sh", NOTE.format(ledger=ledger))
     talk = own.script("talk.sh", TALK.format(lines=LINES, begun=begun, gate=gate))
@@ -124,13 +125,13 @@ def test_a_rolling_restart_under_load_loses_nothing_and_tears_no_answer(
     for name in names:
         site.start(name)
     own.environ |= {"ETL_URL": site.url(0), "ETL_API_KEY": site.key()}
-    load = Load(site, note)
+    load = Load(site, note, clients)
     with load.going(), copy_of(own, talk) as copied:
         until(lambda: True if begun.exists() else None, "the script to talk")
-        for name in names * ROUNDS:
+        for name in names * rounds:
             before = len(load.accepted)
             site.restart(name)
-            until(lambda: True if len(load.accepted) > before + CLIENTS else None, "submits to go on")  # noqa: B023 - asked here
+            until(lambda: True if len(load.accepted) > before + clients else None, "submits to go on")  # noqa: B023 - asked here
         gate.touch()
         out, err = copied.communicate(timeout=60)
     assert load.broken == []
