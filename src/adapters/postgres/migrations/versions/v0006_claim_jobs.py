@@ -8,9 +8,11 @@ revision = "0006"
 down_revision = "0005"
 
 # What waits in one queue at one priority is a line: one probe of the index a queue finds the foremost, so
-# jobs that wait for their time, or in a paused queue, are never read. A line that is alone at its priority is
-# locked as it is read: nothing is looked at but what is taken and what rivals hold. Of several lines the
-# heads are merged and then locked by key; were too many held by rivals, once more with longer heads.
+# jobs that wait for their time, or in a paused queue, are never read. What is dead before a line's first
+# job is passed by once, and not twice: beside a transaction that was left open these are many. A line
+# alone at its priority is locked as it is read: nothing is looked at but what is taken and what rivals
+# hold. Of several the heads are merged and then locked by key; were too many held, once more with longer
+# heads.
 #
 # Its columns are named: as a SETOF etl.job_queue it fails once, in each session, after a column was added.
 # Nothing behind a job that needs a unit of a limit is given; a row of NULLs at the end says that one waits.
@@ -34,6 +36,7 @@ DECLARE
     served text[];
     lines text[];
     level integer := 32767;
+    since timestamptz;
     room integer := wanted;
     length integer;
     heads uuid[];
@@ -53,11 +56,11 @@ BEGIN
             AND (served = '{}' OR s.name = ANY (served))
     );
     WHILE room > 0 AND NOT is_limited LOOP
-        SELECT t.priority, array_agg(n.name) INTO level, lines
+        SELECT t.priority, array_agg(n.name), min(t.due_at) INTO level, lines, since
         FROM unnest(served) AS n(name) CROSS JOIN LATERAL (
-            SELECT q.priority FROM etl.job_queue q
+            SELECT q.priority, q.due_at FROM etl.job_queue q
             WHERE q.state = 'queued' AND q.queue = n.name AND q.priority < level
-            ORDER BY q.priority DESC LIMIT 1
+            ORDER BY q.priority DESC, q.due_at LIMIT 1
         ) t GROUP BY t.priority ORDER BY t.priority DESC LIMIT 1;
         EXIT WHEN NOT FOUND;
         SELECT array_agg(h.queue), coalesce(bool_or(h.queue_slots IS NOT NULL), false) INTO lines, is_limited
@@ -68,7 +71,7 @@ BEGIN
             SELECT array_agg(l.ctid), array_agg(l.is_keyed) INTO locked, are_keyed FROM (
                 SELECT q.ctid, q.limit_key IS NOT NULL AS is_keyed FROM etl.job_queue q
                 WHERE q.state = 'queued' AND q.queue = lines[1] AND q.priority = level
-                    AND q.due_at <= statement_timestamp()
+                    AND q.due_at >= since AND q.due_at <= statement_timestamp()
                     AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
                 ORDER BY q.due_at, q.job_id LIMIT room FOR UPDATE SKIP LOCKED
             ) l;
@@ -79,7 +82,7 @@ BEGIN
                     SELECT h.job_id FROM unnest(lines) AS n(name) CROSS JOIN LATERAL (
                         SELECT q.job_id, q.due_at FROM etl.job_queue q
                         WHERE q.state = 'queued' AND q.queue = n.name AND q.priority = level
-                            AND q.due_at <= statement_timestamp()
+                            AND q.due_at >= since AND q.due_at <= statement_timestamp()
                             AND (q.expires_at IS NULL OR q.expires_at > statement_timestamp())
                         ORDER BY q.due_at, q.job_id LIMIT length
                     ) h ORDER BY h.due_at, h.job_id LIMIT length
