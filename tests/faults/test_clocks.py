@@ -103,7 +103,7 @@ async def test_f27_a_forward_jump_of_the_databases_clock_ends_leases_early_and_f
 ) -> None:
     """F27: the attempt is lost too soon and begun again; the first one's word counts no more."""
     job = place.job(max_attempts=3)
-    async with place.node(database_url):
+    async with place.node(database_url, lease=10 * LEASE):  # the jump ends it, and nothing else shall
         await kernel.queue.submit([job])
         await eventually(lambda: place.marks(job.id))
         first = await when(kernel, job.id, JobState.RUNNING)
