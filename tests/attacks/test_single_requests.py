@@ -96,7 +96,7 @@ SMUGGLED = [
     smuggled("equals in a name", {"parameters": {"a=b": "x"}}),
     smuggled("newline in a name", {"parameters": {"a\n": "x"}}),
     smuggled("digits of another script", {"parameters": {"a\u0661": "x"}}),
-    smuggled("NUL in a value", {"parameters": {"a": "x\x00--force"}}),
+    smuggled("NUL in a value", {"parameters": {"a": "x\x00--force"}}, 422, "invalid-job"),
     smuggled("NUL in an argument", {"args": ["x\x00y"]}),
     smuggled("object as a value", {"parameters": {"a": {"b": 1}}}),
     smuggled("NUL in a script", {"script": "load.py\x00.txt"}, 422, "invalid-job"),
