@@ -9,11 +9,10 @@ from adapters.postgres.engine import Database
 from domain.job import Job
 
 # See v0006 for what the function promises. It sets what Job.claimed says: test_quick_paths.py compares them.
-CLAIM: Final = f"""
-SELECT {mapping.LIVE_JOB}
-FROM etl.claim_jobs(%(session_id)s, %(wanted)s) q LEFT JOIN etl.job j ON j.id = q.job_id
-ORDER BY q.priority DESC, q.due_at, q.job_id
-"""  # noqa: S608 - a constant
+CLAIM: Final = """
+SELECT q.*, NULL AS finished_at, NULL AS outcome, NULL AS reason
+FROM etl.claim_jobs(%(session_id)s, %(wanted)s) q ORDER BY q.priority DESC, q.due_at, q.id
+"""
 
 
 @dataclass(frozen=True, slots=True)

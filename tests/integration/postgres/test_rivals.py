@@ -107,6 +107,33 @@ async def test_a_limit_set_while_rivals_claim_counts_what_runs(databases: list[D
     assert len(await queues[0].claim(workers[0].id, 10)) == 4
 
 
+async def test_a_claim_tells_of_a_job_that_was_submitted_while_it_was_under_way(
+    databases: list[Database],
+) -> None:
+    """It was taken by the newer snapshot of the function, and missed by the older one of the statement."""
+    worker, (job,) = a_worker(), jobs(1)
+    await PostgresWorkerRegistry(databases[0]).join(worker, TERMS)
+    async with databases[0].transaction() as rival, asyncio.TaskGroup() as group:
+        await rival.execute(
+            text("SELECT FROM etl.worker_session WHERE id = :id FOR UPDATE"), {"id": worker.id}
+        )
+        claim = group.create_task(PostgresJobQueue(databases[1], SystemChance()).claim(worker.id, 2))
+        await blocked(databases[2])
+        await PostgresJobQueue(databases[3], SystemChance()).submit([job])
+        await rival.rollback()
+    assert [(claimed.id, claimed.spec) for claimed in claim.result()] == [(job.id, job.spec)]
+
+
+async def blocked(database: Database) -> None:
+    """Returns once somebody waits for a lock that somebody else holds."""
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(30):
+        while True:
+            async with database.transaction() as connection:
+                if (await connection.execute(waits)).scalar_one():
+                    return
+
+
 async def test_a_claim_passes_by_a_job_that_a_rival_holds_locked(databases: list[Database]) -> None:
     queue, worker = PostgresJobQueue(databases[0], SystemChance()), a_worker()
     await PostgresWorkerRegistry(databases[0]).join(worker, TERMS)

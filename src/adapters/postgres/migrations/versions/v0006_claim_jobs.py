@@ -18,7 +18,8 @@ down_revision = "0005"
 # Nothing behind a job that needs a unit of a limit is given; a row of NULLs at the end says that one waits.
 #
 # A function, for its snapshots: each statement sees what was committed before it began. In the claim's own, a
-# limit set a moment ago would be missing (v0002), and rivals' jobs of this moment would look free (v0005).
+# limit set a moment ago would be missing (v0002), and rivals' jobs of this moment would look free (v0005). So
+# it tells all of each job: joined outside, a job that was submitted in between would be taken and not be seen.
 # Its plans are generic: made for each call they took half of its time. ROWS 10, for the plan around it: where
 # many rows are expected, a statistic that moved a little makes the planner plan each call anew.
 # FOR SHARE: nobody can declare the session dead before this claim has committed. session_id IS NULL AND
@@ -26,9 +27,10 @@ down_revision = "0005"
 # index than the key.
 CLAIM_JOBS: Final = """
 CREATE FUNCTION etl.claim_jobs(session uuid, wanted integer) RETURNS TABLE (
-    job_id uuid, priority smallint, due_at timestamptz, state text, not_before timestamptz, session_id uuid,
-    put_backs integer, attempt integer, fence bigint, worker text, attempt_started_at timestamptz,
-    started_at timestamptz, cancel_requested_at timestamptz
+    id uuid, spec text, submitted_at timestamptz, submitted_by text, retry_of uuid, priority smallint,
+    due_at timestamptz, state text, not_before timestamptz, session_id uuid, put_backs integer,
+    attempt integer, fence bigint, worker text, attempt_started boolean, started_at timestamptz,
+    cancel_requested_at timestamptz, ending text
 ) LANGUAGE plpgsql VOLATILE ROWS 10 SET plan_cache_mode = force_generic_plan SET enable_bitmapscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -108,11 +110,15 @@ BEGIN
     moment := clock_timestamp();
     RETURN QUERY UPDATE etl.job_queue q SET state = 'running', fence = q.fence + 1, attempt = q.attempt + 1,
         session_id = session, worker = worker_name, claimed_at = moment
-    WHERE q.ctid = ANY (taken)
-    RETURNING q.job_id, q.priority, q.due_at, q.state, q.not_before, q.session_id, q.put_backs, q.attempt,
-        q.fence, q.worker, q.attempt_started_at, q.started_at, q.cancel_requested_at;
+    FROM etl.job j WHERE q.ctid = ANY (taken) AND j.id = q.job_id
+    RETURNING j.id, CAST(j.spec AS text), j.submitted_at, j.submitted_by, j.retry_of, q.priority, q.due_at,
+        q.state, q.not_before, q.session_id, q.put_backs, q.attempt, q.fence, q.worker,
+        q.attempt_started_at IS NOT NULL, q.started_at, q.cancel_requested_at,
+        CASE WHEN q.fence > 1 THEN (
+            SELECT CAST(a.ending AS text) FROM etl.attempt a WHERE a.job_id = j.id AND a.ending IS NOT NULL
+            ORDER BY a.fence DESC LIMIT 1
+        ) END;
     IF is_limited THEN
-        job_id := NULL;
         RETURN NEXT;
     END IF;
 END $$;
