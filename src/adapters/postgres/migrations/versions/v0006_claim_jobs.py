@@ -19,7 +19,7 @@ down_revision = "0005"
 #
 # A function, for its snapshots: each statement sees what was committed before it began. In the claim's own, a
 # limit set a moment ago would be missing (v0002), and rivals' jobs of this moment would look free (v0005). So
-# it tells all of each job: joined outside, a job that was submitted in between would be taken and not be seen.
+# it tells all of a job: joined outside, one that was submitted in between would be taken and not be seen.
 # Its plans are generic: made for each call they took half of its time. ROWS 10, for the plan around it: where
 # many rows are expected, a statistic that moved a little makes the planner plan each call anew.
 # FOR SHARE: nobody can declare the session dead before this claim has committed. session_id IS NULL AND
