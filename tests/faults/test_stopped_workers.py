@@ -6,7 +6,7 @@ The other worker is in this process, on a data directory of its own: it is anoth
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -191,7 +191,7 @@ def stopped(*pids: int) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            if psutil.pid_exists(pid):
+            with suppress(ProcessLookupError):  # ended meanwhile, or by what went on before it
                 os.kill(pid, signal.SIGCONT)
 
 
