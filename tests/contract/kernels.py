@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -14,13 +15,16 @@ from adapters.memory.records import Records
 from adapters.memory.worker_registry import MemoryWorkerRegistry
 from adapters.system.clock import SystemChance, SystemClock
 from application.ports.access_store import AccessStore
-from application.ports.job_history import JobHistory
+from application.ports.job_history import JobFilter, JobHistory
 from application.ports.job_queue import JobQueue
 from application.ports.rate_limits import RateLimits
 from application.ports.worker_registry import WorkerRegistry
 from domain.job import Job
 from domain.worker import Worker
 from tests.builders import TERMS, a_worker, claim_of
+
+RIVALS = 20
+"""Callers at one moment: one of them wins, or all of them share."""
 
 
 class Kernel(Protocol):
@@ -121,6 +125,16 @@ async def start_one(kernel: Kernel, worker: Worker) -> Job:
 
 async def submit(kernel: Kernel, *jobs: Job) -> Sequence[Job]:
     return (await kernel.queue.submit(jobs)).jobs
+
+
+async def stored(kernel: Kernel) -> list[Job]:
+    """Every job of the store, newest first."""
+    return list(await kernel.history.list(JobFilter(), None, 1000))
+
+
+def cancel(job: Job) -> Job:
+    """A decision for JobQueue.change."""
+    return job.cancel(datetime.now(UTC))
 
 
 class Closable(Protocol):
