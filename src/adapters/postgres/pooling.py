@@ -24,6 +24,18 @@ class CountedPool(AsyncAdaptedQueuePool):
     """A pool that knows how many wait for a connection, be it for a free one or for a new one."""
 
     waiting = 0
+    _is_disposed = False
+
+    def dispose(self) -> None:
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        """One that comes back after the end is closed: nobody would ever take it from here again."""
+        if self._is_disposed:
+            record.close()
+        else:
+            super()._do_return_conn(record)
 
     def _do_get(self) -> ConnectionPoolEntry:
         """A free one at once, if nobody is overtaken: the wait of a pool that has made all its connections
