@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import UUID
@@ -92,10 +92,11 @@ class Client:
         """Another client of the same server, for another thread."""
         return type(self)(self._lookup)
 
-    def reconnect(self) -> None:
-        """Raises Failure while there is no server."""
-        old, self._http = self._http, self._connect()
-        old.close()
+    def look_again(self) -> None:
+        """Where the server is by now. While there is none, the old address stays, and fails once more."""
+        with suppress(Failure):
+            old, self._http = self._http, self._connect()
+            old.close()
 
     def call(
         self,

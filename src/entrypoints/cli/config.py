@@ -1,11 +1,11 @@
 """`etl config show`."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from entrypoints.cli.flags import loaded
+from entrypoints.cli.options import Flag
 from entrypoints.cli.terminal import print_json, print_table
 from entrypoints.settings.values import all_settings, show
 
@@ -13,7 +13,7 @@ app = App(name="config", help="Look at the settings.", version_flags=[])
 
 
 @app.command(name="show")
-def show_(*, config: Path | None = None, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def show_(*, config: Path | None = None, json: Flag = False) -> None:
     """Show the settings in force and where each comes from; secrets are hidden.
 
     Parameters

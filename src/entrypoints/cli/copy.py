@@ -129,13 +129,7 @@ class Copying:
                     raise
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            self._look_again()
-
-    def _look_again(self) -> None:
-        try:
-            self.client.reconnect()
-        except Failure:
-            return  # no server yet: the old address fails once more, and we come back here
+            self.client.look_again()
 
     def _copy_stream(self, stream: str | None, sink: Sink) -> None:
         params = {"stream": stream, "attempt": self.attempt}

@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from entrypoints.cli import flags
 from entrypoints.cli.failure import Failure
+from entrypoints.cli.options import Config
 from entrypoints.cli.terminal import say
 from entrypoints.directories import make_directory
 from entrypoints.settings import Settings
 from entrypoints.version import VERSION
 
-FILE_HELP: Final = "the settings file; without it etl.toml of the current directory"
-Config = Annotated[Path | None, Parameter(help=FILE_HELP)]
 app = App(name="db", help="Back the database up, and move it.", version_flags=[])
 
 

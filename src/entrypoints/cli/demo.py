@@ -7,15 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
-
-from cyclopts import Parameter
+from typing import Any, Final
 
 from entrypoints.cli.address import Address
 from entrypoints.cli.client import Client
 from entrypoints.cli.copy import Copying
 from entrypoints.cli.failure import WRONG, Failure
 from entrypoints.cli.jobs import show_job
+from entrypoints.cli.options import Flag
 from entrypoints.cli.started_server import StartedServer
 from entrypoints.cli.terminal import print_table
 
@@ -28,7 +27,7 @@ PAUSE_SECONDS: Final = 0.1
 COLUMNS: Final = ("month", "days", "wet_days", "precipitation_mm", "high_c", "low_c")
 
 
-def demo(*, keep: Annotated[bool, Parameter(negative="")] = False) -> int:
+def demo(*, keep: Flag = False) -> int:
     """Start a server in a fresh directory, load a year of Seattle's weather through it, show the
     table that came of it and the record of a job, and stop. Exits 0 only if every job succeeded.
 

@@ -3,15 +3,11 @@
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from entrypoints.cli import flags
 from entrypoints.cli.failure import WRONG
+from entrypoints.cli.options import Flag
 from entrypoints.cli.terminal import print_json
-
-Flag = Annotated[bool, Parameter(negative="")]
 
 
 def doctor(*, fix: Flag = False, config: Path | None = None, json: Flag = False) -> int:

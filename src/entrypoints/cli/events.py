@@ -56,14 +56,7 @@ def follow(
             say(why)
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
-        _look_again(client)
-
-
-def _look_again(client: Client) -> None:
-    try:
-        client.reconnect()
-    except Failure:
-        return  # no server yet: the old address fails once more, and we come back here
+        client.look_again()
 
 
 def _connection(client: Client, job_id: str, after: str | None, stream: str | None) -> Iterator[Event]:

@@ -1,16 +1,12 @@
 """`etl ls`, `show`, `attempts`, `cancel`, `retry`, `explain`."""
 
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from entrypoints.cli import request
 from entrypoints.cli.client import Client
 from entrypoints.cli.failure import Failure, bad_usage
-from entrypoints.cli.terminal import instant, print_json, print_record, print_table, say
-
-Flag = Annotated[bool, Parameter(negative="")]
-Several = Annotated[tuple[str, ...], Parameter(negative="")]
+from entrypoints.cli.options import Flag, Id, Several
+from entrypoints.cli.terminal import instant, print_json, print_list, print_record, say
 
 
 def ls(
@@ -42,11 +38,8 @@ def ls(
     """
     labels = [f"{name}:{value}" for name, value in request.pairs(label, "--label").items()]
     params = {"state": list(state), "queue": queue, "script": script, "label": labels}
-    jobs = list(Client.here().items("/jobs", params, limit))
-    if json:
-        return print_json(jobs)
     titles = ("id", "state", "attempt", "queue", "submitted", "program")
-    return print_table(titles, (_row(job) for job in jobs))
+    print_list(Client.here().items("/jobs", params, limit), titles, _row, as_json=json)
 
 
 def _row(job: dict[str, Any]) -> tuple[object, ...]:
@@ -61,7 +54,7 @@ def program(job: dict[str, Any]) -> str:
     return " ".join([*shown, *given, *(job.get("args") or ())])
 
 
-def show(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) -> None:
+def show(job_id: Id, *, json: Flag = False) -> None:
     """Show one job.
 
     Parameters
@@ -112,7 +105,7 @@ def _took(usage: dict[str, Any]) -> str | None:
     return f"{usage['wall_seconds']:.2f} s, {usage['cpu_seconds']:.2f} s of CPU, {memory:.0f} MiB"
 
 
-def attempts(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) -> None:
+def attempts(job_id: Id, *, json: Flag = False) -> None:
     """List every try of a job.
 
     Parameters
@@ -124,11 +117,9 @@ def attempts(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False
 
     """
     client = Client.here()
-    found = list(client.items(f"/jobs/{client.full_id(job_id)}/attempts"))
-    if json:
-        return print_json(found)
+    found = client.items(f"/jobs/{client.full_id(job_id)}/attempts")
     titles = ("attempt", "outcome", "started", "finished", "worker", "reason")
-    return print_table(titles, (_attempt_row(attempt) for attempt in found))
+    print_list(found, titles, _attempt_row, as_json=json)
 
 
 def _attempt_row(attempt: dict[str, Any]) -> tuple[object, ...]:
@@ -142,7 +133,7 @@ def _attempt_row(attempt: dict[str, Any]) -> tuple[object, ...]:
     )
 
 
-def cancel(*job_ids: Annotated[str, Parameter(name="ID")]) -> int:
+def cancel(*job_ids: Id) -> int:
     """Cancel jobs: those that wait at once, those that run as soon as their processes are gone.
 
     Parameters
@@ -165,7 +156,7 @@ def cancel(*job_ids: Annotated[str, Parameter(name="ID")]) -> int:
     return status
 
 
-def retry(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) -> None:
+def retry(job_id: Id, *, json: Flag = False) -> None:
     """Submit a job that has ended once more, as a new job; prints its id.
 
     Parameters
@@ -183,7 +174,7 @@ def retry(job_id: Annotated[str, Parameter(name="ID")], *, json: Flag = False) -
     return print(job["id"])  # noqa: T201 - the command's answer
 
 
-def explain(job_id: Annotated[str, Parameter(name="ID")]) -> None:
+def explain(job_id: Id) -> None:
     """Say in a sentence why a job waits, what it does, or how it ended.
 
     Parameters

@@ -6,9 +6,9 @@ from cyclopts import App, Parameter
 
 from entrypoints.cli import request
 from entrypoints.cli.client import Client
-from entrypoints.cli.terminal import instant, print_json, print_table, say
+from entrypoints.cli.options import Flag, Id
+from entrypoints.cli.terminal import instant, print_json, print_list, say
 
-Flag = Annotated[bool, Parameter(negative="")]
 app = App(name="keys", help="Issue, list and revoke API keys.", version_flags=[])
 
 
@@ -52,11 +52,8 @@ def ls(*, json: Flag = False) -> None:
         As JSON.
 
     """
-    found = list(Client.here().items("/keys"))
-    if json:
-        return print_json(found)
     titles = ("id", "name", "prefix", "scopes", "expires", "last used")
-    return print_table(titles, (_row(key) for key in found))
+    print_list(Client.here().items("/keys"), titles, _row, as_json=json)
 
 
 def _row(key: dict[str, Any]) -> tuple[object, ...]:
@@ -66,7 +63,7 @@ def _row(key: dict[str, Any]) -> tuple[object, ...]:
 
 
 @app.command
-def revoke(key_id: Annotated[str, Parameter(name="ID")]) -> None:
+def revoke(key_id: Id) -> None:
     """Revoke a key: it opens nothing from now on.
 
     Parameters

@@ -12,9 +12,9 @@ from entrypoints.cli.client import Client, Refused
 from entrypoints.cli.copy import NOTHING_YET, Copying, WrittenSpan
 from entrypoints.cli.events import follow as follow_events
 from entrypoints.cli.failure import bad_usage
+from entrypoints.cli.options import Flag, Id
 from entrypoints.cli.terminal import Screen, Sink, say
 
-Flag = Annotated[bool, Parameter(negative="")]
 PAGE: Final = 1000
 FIRST_PIECE: Final = 64 * 1024
 PLAIN: Final = {"Accept": "text/plain", "Accept-Encoding": "identity"}
@@ -22,7 +22,7 @@ Line = dict[str, Any]
 
 
 def logs(
-    job_id: Annotated[str, Parameter(name="ID")],
+    job_id: Id,
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
     tail: int | None = None,

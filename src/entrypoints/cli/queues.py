@@ -1,15 +1,15 @@
 """`etl queues`."""
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from entrypoints.cli.client import Client
 from entrypoints.cli.failure import bad_usage
-from entrypoints.cli.terminal import instant, print_json, print_table
+from entrypoints.cli.options import Flag
+from entrypoints.cli.terminal import instant, print_list
 
-Flag = Annotated[bool, Parameter(negative="")]
 app = App(name="queues", help="List queues, pause and resume them, limit them.", version_flags=[])
 
 
@@ -23,11 +23,8 @@ def ls(*, json: Flag = False) -> None:
         As JSON.
 
     """
-    found = list(Client.here().items("/queues"))
-    if json:
-        return print_json(found)
     titles = ("queue", "slots", "waiting", "scheduled", "running", "oldest waits since", "paused by")
-    return print_table(titles, (_row(queue) for queue in found))
+    print_list(Client.here().items("/queues"), titles, _row, as_json=json)
 
 
 def _row(queue: dict[str, Any]) -> tuple[object, ...]:

@@ -6,14 +6,13 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Annotated, Any, BinaryIO, Final
-
-from cyclopts import Parameter
+from typing import Any, BinaryIO, Final
 
 from entrypoints.cli import request
 from entrypoints.cli.client import Client, Refused
 from entrypoints.cli.copy import Copying
 from entrypoints.cli.failure import Failure
+from entrypoints.cli.options import Flag, Several
 from entrypoints.cli.terminal import say
 
 TIMED_OUT: Final = 124
@@ -23,8 +22,6 @@ NOT_STARTED: Final = 126
 INTERRUPTED: Final = 130
 SIGNALLED: Final = 128
 
-Several = Annotated[tuple[str, ...], Parameter(negative="")]
-
 
 class Detached(Exception):  # noqa: N818 - asked for by the person
     """The second Ctrl-C."""
@@ -33,8 +30,8 @@ class Detached(Exception):  # noqa: N818 - asked for by the person
 def run(
     script: str | None = None,
     *args: str,
-    command: Annotated[bool, Parameter(negative="")] = False,
-    detach: Annotated[bool, Parameter(negative="")] = False,
+    command: Flag = False,
+    detach: Flag = False,
     param: Several = (),
     env: Several = (),
     queue: str | None = None,

@@ -1,17 +1,11 @@
 """`etl serve`, `api`, `worker`, `migrate`: the parts that run here."""
 
 import asyncio
-from pathlib import Path
-from typing import Annotated, Final
-
-from cyclopts import Parameter
 
 from entrypoints.cli import flags
 from entrypoints.cli.failure import Failure
+from entrypoints.cli.options import Config, Flag
 from entrypoints.settings import Settings
-
-FILE_HELP: Final = "the settings file; without it etl.toml of the current directory"
-Config = Annotated[Path | None, Parameter(help=FILE_HELP)]
 
 
 def serve(*, config: Config = None) -> None:
@@ -45,7 +39,7 @@ def _say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - the command's answer; a pipe must see it at once
 
 
-def migrate(*, check: Annotated[bool, Parameter(negative="")] = False, config: Config = None) -> None:
+def migrate(*, check: Flag = False, config: Config = None) -> None:
     """Bring the schema of `database.url` up to date.
 
     Parameters

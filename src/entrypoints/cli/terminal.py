@@ -4,8 +4,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any, BinaryIO, Final, Protocol, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, Final, Protocol, TextIO, TypeVar
+
+Item = TypeVar("Item")
 
 _COLOURS: Final = {
     "queued": "36",
@@ -56,6 +58,17 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for line in lines:
         padded = [_painted(cell, width, colourful) for cell, width in zip(line, widths, strict=True)]
         print("  ".join(padded).rstrip())  # noqa: T201 - the command's answer
+
+
+def print_list(
+    found: Iterable[Item], titles: Sequence[str], row: Callable[[Item], Sequence[object]], *, as_json: bool
+) -> None:
+    """The answer of a command that lists: a table with a `row` an item, or all of them as JSON."""
+    items = list(found)
+    if as_json:
+        print_json(items)
+    else:
+        print_table(titles, map(row, items))
 
 
 def print_record(pairs: Iterable[tuple[str, object]]) -> None:

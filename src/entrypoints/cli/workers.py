@@ -1,13 +1,13 @@
 """`etl workers`."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from entrypoints.cli.client import Client
-from entrypoints.cli.terminal import instant, print_json, print_table
+from entrypoints.cli.options import Flag, Id
+from entrypoints.cli.terminal import instant, print_list
 
-Flag = Annotated[bool, Parameter(negative="")]
 app = App(name="workers", help="List workers, drain them.", version_flags=[])
 
 
@@ -21,11 +21,8 @@ def ls(*, json: Flag = False) -> None:
         As JSON.
 
     """
-    found = list(Client.here().items("/workers"))
-    if json:
-        return print_json(found)
     titles = ("id", "host", "pid", "state", "slots", "running", "queues", "last seen")
-    return print_table(titles, (_row(worker) for worker in found))
+    print_list(Client.here().items("/workers"), titles, _row, as_json=json)
 
 
 def _row(worker: dict[str, Any]) -> tuple[object, ...]:
@@ -42,7 +39,7 @@ def _row(worker: dict[str, Any]) -> tuple[object, ...]:
 
 
 @app.command
-def drain(worker_id: Annotated[str, Parameter(name="ID")]) -> None:
+def drain(worker_id: Id) -> None:
     """Let a worker end what it has, and claim nothing more.
 
     Parameters
