@@ -8,8 +8,8 @@ from application.authenticate import Authenticate
 from application.manage_keys import IssueKey
 from domain.access import Principal, Scope
 from domain.errors import Unauthenticated
+from entrypoints.whereabouts import ADMIN_KEY_FILE
 
-FILE_NAME: Final = "admin.key"
 INSTALLER: Final = Principal(name="installation", scopes=frozenset({Scope.ADMIN}))
 
 
@@ -19,7 +19,7 @@ async def ensure_admin_key(directory: Path, authenticate: Authenticate, issue: I
     A file whose key this database does not know, for instance after a move to another one, gets a
     new key.
     """
-    path = directory / FILE_NAME
+    path = directory / ADMIN_KEY_FILE
     if not await _opens(path, authenticate):
         _, secret = await issue("admin", frozenset({Scope.ADMIN}), None, INSTALLER)
         _write_private(path, secret)

@@ -1,12 +1,9 @@
 """Start everything in order, wait for a signal, and stop everything in the other order."""
 
 import asyncio
-import json
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -28,10 +25,10 @@ from entrypoints.from_settings import this_worker
 from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
 from entrypoints.telemetry import Outage
+from entrypoints.whereabouts import announce
 from entrypoints.worker.loop import WorkerLoop
 from entrypoints.worker.stopping import let_end
 
-SERVER_FILE: Final = "server.json"
 START_PATIENCE_SECONDS: Final = 60.0
 
 T = TypeVar("T")
@@ -237,7 +234,7 @@ async def _start_api(
         raise WrongSetting(
             f"http.host, http.port: {place} cannot be listened on: {error.strerror}."
         ) from None
-    stack.callback(_announce(directory / SERVER_FILE, address))
+    stack.callback(announce(directory, address))
     say(f"ETL Orchestrator listens on {address}")
     say(f"  API documentation  {address}/api/docs")
     say(f"  admin key          {key_file}")
@@ -248,20 +245,3 @@ def _address(host: str, port: int) -> str:
     """As a client on this machine writes it: a server on every address is found on the loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a name, not a bind
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _announce(path: Path, address: str) -> Callable[[], None]:
-    """Lets the CLI on this machine find the server; returns what withdraws it, unless another server
-    of this directory has announced itself meanwhile.
-    """
-    told = json.dumps({"url": address, "pid": os.getpid()}) + "\n"
-    aside = path.with_suffix(".new")
-    aside.write_text(told, encoding="ascii")
-    aside.rename(path)
-
-    def withdraw() -> None:
-        with suppress(FileNotFoundError):
-            if path.read_text(encoding="ascii") == told:
-                path.unlink()
-
-    return withdraw

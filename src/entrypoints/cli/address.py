@@ -1,17 +1,13 @@
 """Where the server is, and with which key: from two variables, or from what `etl serve` left here."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from entrypoints.cli.failure import Failure
 from entrypoints.settings import load
-
-SERVER_FILE: Final = "server.json"
-KEY_FILE: Final = "admin.key"
+from entrypoints.whereabouts import ADMIN_KEY_FILE, announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +59,8 @@ def _running(data: Path) -> str | None:
     """The address of a server that lives. A dead one's port may be somebody else's by now, who must
     not get the key.
     """
-    try:
-        written = json.loads((data / SERVER_FILE).read_text(encoding="utf-8"))
-        url, pid = str(written["url"]), int(written["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return url.rstrip("/") if _lives(pid) else None
+    server = announced(data)
+    return server.url if server is not None and _lives(server.pid) else None
 
 
 def _lives(pid: int) -> bool:
@@ -83,6 +75,6 @@ def _lives(pid: int) -> bool:
 
 def _admin_key(data: Path) -> str | None:
     try:
-        return (data / KEY_FILE).read_text(encoding="utf-8").strip() or None
+        return (data / ADMIN_KEY_FILE).read_text(encoding="utf-8").strip() or None
     except OSError:
         return None

@@ -17,6 +17,7 @@ from entrypoints.cli.jobs import show_job
 from entrypoints.cli.options import Flag
 from entrypoints.cli.started_server import StartedServer
 from entrypoints.cli.terminal import print_table
+from entrypoints.whereabouts import ADMIN_KEY_FILE
 
 EXAMPLES: Final = Path(__file__).resolve().parents[3] / "examples"
 SCRIPT: Final = "load_weather.py"
@@ -112,7 +113,7 @@ def _print_months(warehouse: Path) -> None:
 
 def _tell_how_to_go_on(server: StartedServer, directory: Path) -> None:
     _heading(f"The server goes on in {directory}")
-    key_file = server.data / "admin.key"
+    key_file = server.data / ADMIN_KEY_FILE
     print(f"  ETL_URL={server.address.url} ETL_API_KEY_FILE={key_file} etl ls")  # noqa: T201 - as above
     print(f"  kill {server.pid}    stops it")  # noqa: T201 - as above
 

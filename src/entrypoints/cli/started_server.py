@@ -1,7 +1,6 @@
 """A server of our own: `etl serve` as a process, on a free port, in a directory of its own."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from entrypoints.cli.address import KEY_FILE, SERVER_FILE, Address
+from entrypoints.cli.address import Address
 from entrypoints.cli.failure import Failure
+from entrypoints.whereabouts import ADMIN_KEY_FILE, announced
 
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 60.0
@@ -75,11 +75,9 @@ class StartedServer:
     def _ready(self) -> Address:
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.process.poll() is None:
-            try:
-                url = json.loads((self.data / SERVER_FILE).read_text(encoding="utf-8"))["url"]
-                return Address(url, (self.data / KEY_FILE).read_text(encoding="utf-8").strip())
-            except FileNotFoundError:
-                time.sleep(0.05)
+            if (server := announced(self.data)) is not None:
+                return Address(server.url, (self.data / ADMIN_KEY_FILE).read_text(encoding="utf-8").strip())
+            time.sleep(0.05)
         lines = (self.directory / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
         raise Failure("The server did not start:\n  " + "\n  ".join(lines[-LAST_LINES:]))
 
