@@ -11,15 +11,15 @@ from typing import Final
 
 from domain.errors import EtlError
 from domain.horizon import LONG_SECONDS
-from entrypoints.container import (
-    Container,
-    containment,
+from entrypoints.container import Container
+from entrypoints.container.database import (
     horizon_holder,
     pending_migrations,
     require_durable,
     running_embedded,
     seconds_ahead,
 )
+from entrypoints.container.machine import containment
 from entrypoints.directories import NO_DIRECTORY, trouble_with
 from entrypoints.finding import Finding
 from entrypoints.invariants import LOOK_AGAIN_SECONDS, examine_stored

@@ -11,7 +11,8 @@ from domain.errors import LogGone, LogNotFound
 from domain.invariant import Breach, Invariant
 from domain.log import LogRef
 from entrypoints.container import Container
-from entrypoints.container.machine import breaches, logged_jobs, logs_expected, mending, without_job
+from entrypoints.container.database import breaches, logs_expected, mending, without_job
+from entrypoints.container.machine import logged_jobs
 from entrypoints.finding import Finding
 from entrypoints.settings import Settings
 

@@ -11,15 +11,15 @@ import structlog
 from application.patience import until_answered
 from domain.errors import DatabaseUnavailable, Unavailable, WrongSetting
 from entrypoints.admin_key import ensure_admin_key
-from entrypoints.container import (
-    Container,
+from entrypoints.container import Container
+from entrypoints.container.database import (
     embedded_postgres,
-    figures_of,
     migrate,
     pending_migrations,
     require_durable,
     running_embedded,
 )
+from entrypoints.container.outlets import figures_of
 from entrypoints.directories import make_directory
 from entrypoints.from_settings import this_worker
 from entrypoints.http.use_cases import only_this_process

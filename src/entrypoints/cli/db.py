@@ -38,7 +38,7 @@ def restore_(file: Path, *, config: Config = None) -> None:
 
 async def _dump(settings: Settings, file: Path) -> None:
     # SQLAlchemy and the migrations cost half a second to import: `etl db --help` does not pay.
-    from entrypoints.container.machine import dump, embedded_exists  # noqa: PLC0415 - as above
+    from entrypoints.container.database import dump, embedded_exists  # noqa: PLC0415 - as above
 
     if settings.database.url is None and not embedded_exists(settings):
         raise Failure(f"There is no database in {settings.data.directory}, and database.url is not set.")
@@ -48,7 +48,7 @@ async def _dump(settings: Settings, file: Path) -> None:
 
 
 async def _restore(settings: Settings, file: Path) -> None:
-    from entrypoints.container.machine import restore  # noqa: PLC0415 - as above
+    from entrypoints.container.database import restore  # noqa: PLC0415 - as above
 
     async with _database(settings) as url:
         done = await restore(url, file)
@@ -58,7 +58,7 @@ async def _restore(settings: Settings, file: Path) -> None:
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[str]:
     """Its URL; the embedded one runs until the end of the block, or goes on if a server keeps it."""
-    from entrypoints.container.machine import embedded_postgres, running_embedded  # noqa: PLC0415 - as above
+    from entrypoints.container.database import embedded_postgres, running_embedded  # noqa: PLC0415 - as above
 
     if url := settings.database.url or running_embedded(settings.data.directory):
         yield url

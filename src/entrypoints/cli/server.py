@@ -57,7 +57,7 @@ def migrate(*, check: Flag = False, config: Config = None) -> None:
 
 
 async def _check(url: str) -> None:
-    from entrypoints.container import pending_migrations  # noqa: PLC0415 - as above
+    from entrypoints.container.database import pending_migrations  # noqa: PLC0415 - as above
 
     if missing := await pending_migrations(url):
         raise Failure(f"The schema is {len(missing)} migrations behind: {', '.join(missing)}.")
@@ -65,7 +65,7 @@ async def _check(url: str) -> None:
 
 
 async def _migrate(url: str) -> None:
-    from entrypoints.container import migrate as bring_up_to_date  # noqa: PLC0415 - as above
+    from entrypoints.container.database import migrate as bring_up_to_date  # noqa: PLC0415 - as above
 
     await bring_up_to_date(url)
     _say("The schema is up to date.")

@@ -60,19 +60,9 @@ from application.settle_unknown import SettleUnknown
 from application.submit_jobs import SubmitBatch, SubmitJobs
 from application.trace_attempt import TraceAttempt
 from entrypoints import from_settings
-from entrypoints.container.machine import (
-    containment,
-    embedded_postgres,
-    horizon_holder,
-    migrate,
-    pending_migrations,
-    ready_checks,
-    require_durable,
-    run_directory,
-    running_embedded,
-    seconds_ahead,
-)
-from entrypoints.container.outlets import figures_of, tracer_of
+from entrypoints.container.database import horizon_holder
+from entrypoints.container.machine import ready_checks, run_directory
+from entrypoints.container.outlets import tracer_of
 from entrypoints.container.tokens import verifier_of
 from entrypoints.exposition import Exposition
 from entrypoints.gauges import gauges_of
@@ -84,19 +74,6 @@ from entrypoints.telemetry import Outage
 from entrypoints.worker import duties
 from entrypoints.worker.loop import WorkerLoop, WorkerParts
 from entrypoints.worker.maintenance import Maintenance
-
-__all__ = [
-    "Container",
-    "containment",
-    "embedded_postgres",
-    "figures_of",
-    "horizon_holder",
-    "migrate",
-    "pending_migrations",
-    "require_durable",
-    "running_embedded",
-    "seconds_ahead",
-]
 
 MAINTENANCE_TICK_SECONDS: Final = 5.0
 
