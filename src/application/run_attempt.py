@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from application.batching import Batch
+from application.asking.batching import Batch
+from application.asking.patience import until_answered
 from application.held_attempts import Held, HeldAttempts
-from application.patience import until_answered
 from application.ports.clock import Clock
 from application.ports.job_queue import Claim, JobQueue, Report
 from application.ports.log_store import LogStore

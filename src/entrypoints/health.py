@@ -5,8 +5,8 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from application.asking.own_thread import in_own_thread
 from application.held_attempts import HeldAttempts
-from application.own_thread import in_own_thread
 from application.ports.clock import Clock
 from domain.errors import Unavailable
 from entrypoints.directories import trouble_with

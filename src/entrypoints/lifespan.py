@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from application.patience import until_answered
+from application.asking.patience import until_answered
 from domain.errors import DatabaseUnavailable, Unavailable, WrongSetting
 from entrypoints.admin_key import ensure_admin_key
 from entrypoints.container import Container

@@ -16,7 +16,7 @@ from adapters.postgres.engine import Database
 from adapters.postgres.job_history import PostgresJobHistory
 from adapters.postgres.job_queue import PostgresJobQueue
 from adapters.system.clock import SystemChance
-from application.patience import until_answered
+from application.asking.patience import until_answered
 from domain.attempt import Attempt, Outcome
 from domain.command import Command
 from domain.job import Job, JobSpec, JobState, new_job

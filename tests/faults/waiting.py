@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
-from application.patience import until_answered
+from application.asking.patience import until_answered
 from domain.job import Job, JobState
 from tests.contract.kernels import Kernel
 from tests.faults.node import LEASE

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
-from application.own_thread import in_own_thread
+from application.asking.own_thread import in_own_thread
 from domain.errors import DiskUnavailable
 
 FRESH_SECONDS: Final = 1.0

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import structlog
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
-from application.own_thread import in_own_thread
+from application.asking.own_thread import in_own_thread
 
 Answer = TypeVar("Answer")
 LAST_WORD_SECONDS: Final = 2.0

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from adapters.postgres import mapping
 from adapters.postgres.engine import Database
-from application.batching import CALLERS_PATIENCE, Batch
+from application.asking.batching import CALLERS_PATIENCE, Batch
 from domain.access import ApiKey
 from domain.errors import KeyNotFound
 

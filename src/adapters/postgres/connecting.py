@@ -10,7 +10,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.pulse import Pulse
-from application.urgency import is_urgent
+from application.asking.urgency import is_urgent
 
 Result = TypeVar("Result")
 

@@ -43,8 +43,8 @@ class Database:
     exhausted pool never costs a lease.
 
     All raise DatabaseUnavailable when the server cannot be reached or does not answer within
-    `answer_seconds` a statement; where somebody waits urgently (application/urgency.py), within 2 s, unless
-    the server shows that it lives. Heals by itself: a connection that ended is replaced before its use.
+    `answer_seconds` a statement; where somebody waits urgently (application/asking/urgency.py), within 2 s,
+    unless the server shows that it lives. It heals by itself: a connection that ended is replaced before use.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres import listing, mapping, surrounding
 from adapters.postgres.engine import Database
 from adapters.postgres.telling import EVENTS
-from application.batching import CALLERS_PATIENCE, Batch
+from application.asking.batching import CALLERS_PATIENCE, Batch
 from application.ports.job_history import JobFilter
 from domain.attempt import Attempt
 from domain.errors import JobNotFound

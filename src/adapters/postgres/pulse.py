@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from application.urgency import is_urgent
+from application.asking.urgency import is_urgent
 from domain.errors import DatabaseUnavailable
 
 DOUBT_SECONDS: Final = 0.8

@@ -11,7 +11,7 @@ import msgspec
 
 from adapters.postgres.engine import Database
 from adapters.postgres.mapping import document
-from application.batching import CALLERS_PATIENCE, Batch
+from application.asking.batching import CALLERS_PATIENCE, Batch
 from application.ports.job_queue import Idempotency
 from domain.errors import EtlError
 from domain.job import Job

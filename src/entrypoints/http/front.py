@@ -17,9 +17,9 @@ from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from application.asking.urgency import urgently
 from application.ports.meters import Meters
 from application.ports.tracer import Span, SpanKind, Tracer
-from application.urgency import urgently
 from domain.errors import EtlError
 from domain.trace import TraceContext
 from entrypoints.http.body_limit import limited

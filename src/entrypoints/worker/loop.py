@@ -9,10 +9,10 @@ from uuid import UUID
 
 import structlog
 
+from application.asking.patience import until_answered
 from application.claim_jobs import ClaimJobs
 from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
-from application.patience import until_answered
 from application.ports.clock import Clock
 from application.ports.job_queue import Claim
 from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from application.batching import MAX_BATCH, Batch
+from application.asking.batching import MAX_BATCH, Batch
 from domain.errors import DatabaseUnavailable
 
 LIMIT = 30.0

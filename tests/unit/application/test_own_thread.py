@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from application.own_thread import in_own_thread
+from application.asking.own_thread import in_own_thread
 
 
 async def test_the_answer_comes_from_a_thread_that_keeps_no_process_from_ending() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from application import patience
+from application.asking import patience
 from domain.errors import DatabaseUnavailable, JobNotFound
 
 
