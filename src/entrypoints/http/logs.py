@@ -2,15 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlencode
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from litestar import Response
 from litestar.params import FromPath
 from litestar.response import Stream as Streaming
-from msgspec import Meta, Struct
 
 from application.read_log import FoundLog, Position
 from domain.access import Scope
@@ -21,7 +19,6 @@ from domain.errors import (
     JobNotFound,
     LogElsewhere,
     LogGone,
-    Place,
 )
 from domain.log import Stream
 from domain.shown_log import ShownLog
@@ -29,60 +26,15 @@ from entrypoints.http.accept import preferred
 from entrypoints.http.conditional import has_already, is_of_no_version, range_of
 from entrypoints.http.header import Header
 from entrypoints.http.ids import job_id_of
+from entrypoints.http.log_query import LINES, TEXT, LogQuery, StreamQuery, next_page, refuse_foreign
 from entrypoints.http.log_stream import EVENTS, server_sent_events
 from entrypoints.http.operation import Answer, Cases, HttpRequest, operation
 from entrypoints.http.reading import query_of
 from entrypoints.http.refusals import NotAcceptable, ParametersDisagree, RangeNotSatisfiable, TooManyStreams
 from entrypoints.http.views import LineView, line_view
 
-TEXT: Final = "text/plain"
-LINES: Final = "application/x-ndjson"
-MAX_LINES: Final = 10_000
 READ: Final = (Scope.LOGS_READ,)
 ETAG: Final = '"1-all-0-4096"'
-
-CursorText = Annotated[str, Meta(max_length=128)]
-StreamName = Literal["stdout", "stderr"]
-
-
-class LogQuery(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which part of a log."""
-
-    attempt: Annotated[
-        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
-        Meta(description="Its number; default: the latest.", examples=[1]),
-    ] = None
-    stream: Annotated[StreamName | None, Meta(description="Of one stream only.", examples=["stderr"])] = None
-    tail: Annotated[
-        Annotated[int, Meta(ge=0, le=1_000_000)] | None,
-        Meta(description="The last lines; not with `after` or `contains`.", examples=[20]),
-    ] = None
-    after: Annotated[
-        CursorText | None,
-        Meta(description="The lines behind this `cursor` (application/x-ndjson only).", examples=["1.4096"]),
-    ] = None
-    contains: Annotated[
-        Annotated[str, Meta(pattern=r"^[^\n]{1,1000}\Z")] | None,
-        Meta(
-            description="Only lines with this text (application/x-ndjson only). A page of a large log may"
-            " hold few or none: go on by `X-Next-Cursor` as long as there is a `Link` to the next.",
-            examples=["ERROR"],
-        ),
-    ] = None
-    limit: Annotated[
-        Annotated[int, Meta(ge=1, le=MAX_LINES)] | None,
-        Meta(description="At most so many lines (application/x-ndjson only; default 1000).", examples=[100]),
-    ] = None
-
-
-class StreamQuery(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Where a live log begins."""
-
-    after: Annotated[
-        CursorText | None,
-        Meta(description="Behind this `cursor`; `Last-Event-ID` goes before it.", examples=["1.4096"]),
-    ] = None
-    stream: Annotated[StreamName | None, Meta(description="Of one stream only.", examples=["stderr"])] = None
 
 
 @operation(
@@ -144,7 +96,7 @@ async def read_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cases
     """What the program wrote, in order, byte for byte."""
     query, which = query_of(request, LogQuery), job_id_of(job_id)
     form = preferred(request.headers.get("accept"), (TEXT, LINES))
-    _refuse_foreign(query, form)
+    refuse_foreign(query, form)
     position = Position.parse(query.after)
     fence = position.fence if query.after is not None and query.attempt is None else None
     log = await use_cases.find_log(which, query.attempt, fence)
@@ -152,19 +104,6 @@ async def read_log(request: HttpRequest, job_id: FromPath[str], use_cases: Cases
     if form == LINES:
         return await _lines(use_cases, log, query, stream)
     return await _bytes(request, use_cases, log, query.tail, stream)
-
-
-def _refuse_foreign(query: LogQuery, form: str) -> None:
-    """A parameter that has no effect would be silently ignored."""
-    if form == TEXT:
-        foreign = dict.fromkeys(("after", "limit", "contains"), f"does not go with {form}")
-    else:
-        foreign = (
-            {} if query.tail is None else dict.fromkeys(("after", "contains"), "does not go with `tail`")
-        )
-    places = [Place(name, why) for name, why in foreign.items() if getattr(query, name) is not None]
-    if places:
-        raise ParametersDisagree("The parameters do not go together; `errors` names each.", places)
 
 
 async def _lines(use_cases: Cases, log: FoundLog, query: LogQuery, stream: Stream | None) -> Response[Any]:
@@ -176,14 +115,8 @@ async def _lines(use_cases: Cases, log: FoundLog, query: LogQuery, stream: Strea
     body = b"".join(msgspec.json.encode(line_view(line)) + b"\n" for line in page.lines)
     headers = {"Vary": "Accept", "Cache-Control": "private, no-cache", "X-Next-Cursor": page.cursor}
     if page.more:
-        headers["Link"] = f'<{_next_page(query, page.cursor)}>; rel="next"'
+        headers["Link"] = f'<{next_page(query, page.cursor)}>; rel="next"'
     return Response(body, media_type=LINES, headers=headers)
-
-
-def _next_page(query: LogQuery, cursor: str) -> str:
-    """Relative to the log itself. The cursor names the attempt."""
-    left = {"after": cursor, "stream": query.stream, "limit": query.limit, "contains": query.contains}
-    return f"log?{urlencode({name: value for name, value in left.items() if value is not None})}"
 
 
 async def _bytes(
