@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from domain.errors import JobNotFound, KeyNotFound, QueueNotFound, WorkerNotFound
-from entrypoints.http.schemas import QUEUE_NAME
+from entrypoints.http.request_types import QUEUE_NAME
 
 _CANONICAL: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _QUEUE_NAME: Final = re.compile(QUEUE_NAME, re.ASCII)

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from application.ports.job_history import JobFilter
 from domain.job import JobState
 from entrypoints.http.paging import CursorParameter, Limit
-from entrypoints.http.schemas import Instant, QueueName, in_utc
+from entrypoints.http.request_types import Instant, QueueName, in_utc
 
 
 class JobQuery(Struct, forbid_unknown_fields=True, kw_only=True):

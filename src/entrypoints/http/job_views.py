@@ -9,7 +9,7 @@ from domain.job import Job, JobState
 from domain.policy import ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import Resources
 from domain.secret import mask_secrets
-from entrypoints.http.schemas import ParameterValue
+from entrypoints.http.request_types import ParameterValue
 from entrypoints.http.view_types import Cursor, Id, Uuid, When
 
 

@@ -11,7 +11,8 @@ from entrypoints.http.ids import key_id_of
 from entrypoints.http.operation import Answer, Cases, HttpRequest, answer, operation
 from entrypoints.http.paging import PageQuery, page_of
 from entrypoints.http.reading import body_of, query_of
-from entrypoints.http.schemas import KeyRequest, in_utc
+from entrypoints.http.request_types import in_utc
+from entrypoints.http.schemas import KeyRequest
 from entrypoints.http.views import IssuedKeyView, KeyPage, issued_key_view, key_view
 
 WRITE: Final = (Scope.KEYS_WRITE,)

@@ -10,7 +10,7 @@ from entrypoints.http.examples import PATH_EXAMPLES
 from entrypoints.http.header import Header
 from entrypoints.http.operation import Operation
 from entrypoints.http.reading import with_plain_patterns
-from entrypoints.http.schemas import QUEUE_NAME
+from entrypoints.http.request_types import QUEUE_NAME
 
 Json = dict[str, Any]
 
