@@ -10,7 +10,8 @@ from application.ports.job_queue import Claim, Idempotency, Report
 from domain.access import ApiKey, Scope, digest_of, prefix_of
 from domain.attempt import Ending, Exit, Stop, Usage, judge
 from domain.command import Command
-from domain.job import Job, JobSpec, new_job
+from domain.job import Job, new_job
+from domain.job_spec import JobSpec
 from domain.policy import ConcurrencyLimit, RetryPolicy
 from domain.worker import LeaseTerms, Worker
 

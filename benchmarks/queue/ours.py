@@ -16,7 +16,8 @@ from application.ports.job_queue import Claim, Report
 from benchmarks.queue.contender import Burn
 from domain.attempt import Exit, Usage, judge
 from domain.command import Command
-from domain.job import Job, JobSpec, new_job
+from domain.job import Job, new_job
+from domain.job_spec import JobSpec
 from domain.policy import ConcurrencyLimit
 from domain.worker import LeaseTerms, Worker
 

@@ -8,8 +8,9 @@ from uuid import UUID
 from application.ports.job_history import JobHistory
 from application.ports.log_store import LogStore
 from domain.attempt import Attempt
-from domain.errors import AttemptNotFound, InvalidCursor, LogElsewhere, LogGone, LogNotFound
+from domain.errors import AttemptNotFound, LogElsewhere, LogGone, LogNotFound
 from domain.log import Extent, Line, LogRef, Page, Stream
+from domain.log_reading import unknown_cursor
 from domain.shown_log import ShownLog
 
 MAX_FENCE_DIGITS: Final = 9
@@ -33,7 +34,7 @@ class Position:
         fence, dot, cursor = text.partition(".")
         plain = fence.isascii() and fence.isdecimal() and len(fence) <= MAX_FENCE_DIGITS
         if not (dot and plain):
-            raise InvalidCursor("This cursor did not come from this log. Read again without one.")
+            raise unknown_cursor()
         return cls(int(fence), cursor or None)
 
     def __str__(self) -> str:

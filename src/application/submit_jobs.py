@@ -12,7 +12,8 @@ from application.ports.script_catalog import ScriptCatalog
 from domain.access import Principal, Scope
 from domain.command import Command
 from domain.errors import CommandsNotAllowed, InvalidJob, Place, UnknownScript
-from domain.job import JobSpec, new_job
+from domain.job import new_job
+from domain.job_spec import JobSpec
 
 ScriptFaults = Callable[[str | None], Sequence[Place]]
 

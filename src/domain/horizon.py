@@ -9,13 +9,12 @@ LONG_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class HorizonHolder:
-    """The client whose open transaction is the oldest; `transactions` have begun since."""
+    """The client whose open transaction is the oldest, and for how long it has been open."""
 
     pid: int
     application_name: str
     state: str
     seconds: float
-    transactions: int
 
     def __str__(self) -> str:
         name = self.application_name or "a client without a name"

@@ -9,7 +9,6 @@ from uuid import UUID
 MAX_PIECE_BYTES: Final = 64 * 1024
 """A longer line is served in pieces of this size, each but the last marked `partial`."""
 
-
 MAX_SHOWN: Final = 500
 """Characters of a line that a record keeps."""
 

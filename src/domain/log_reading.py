@@ -50,6 +50,11 @@ class LogCursor:
         return f"{self.offset:x}-{self.skip:x}-{self.told:x}"
 
 
+def number_of(stream: Stream | None) -> int | None:
+    """As the index has it; None is all of them."""
+    return None if stream is None else STREAMS.index(stream)
+
+
 def unknown_cursor() -> InvalidCursor:
     return InvalidCursor("This cursor did not come from this log. Read again without one.")
 

@@ -9,6 +9,10 @@ from domain.attempt import Outcome, Reason
 from domain.errors import Place
 
 RETRYABLE: Final = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
+MAX_ATTEMPTS: Final = 1000
+MAX_FACTOR: Final = 100
+YEAR_SECONDS: Final = 366 * 24 * 3600
+"""The longest wait, timeout or grace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +78,3 @@ class LeftBehind(StrEnum):
     """They live on if the main process has exited with status 0 by itself, and the record names them. After
     any other end (status, signal, cancel, timeout, limit, lease) they are stopped all the same.
     """
-
-
-MAX_ATTEMPTS: Final = 1000
-MAX_FACTOR: Final = 100
-YEAR_SECONDS: Final = 366 * 24 * 3600

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from domain.job import Job, JobState
+
+NAMED_HOLDERS: Final = 3
+"""Of those who hold a limit; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,7 @@ def waiting_for(job: Job, around: Surroundings, at: datetime) -> str | None:
 
 
 def _held(held: Held) -> str:
-    holders = ", ".join(str(holder) for holder in held.holders[:3])
-    others = f" and {len(held.holders) - 3} others" if len(held.holders) > 3 else ""  # noqa: PLR2004 - as above
+    holders = ", ".join(map(str, held.holders[:NAMED_HOLDERS]))
+    unnamed = len(held.holders) - NAMED_HOLDERS
+    others = f" and {unnamed} others" if unnamed > 0 else ""
     return f"Limit {held.name!r} is full ({len(held.holders)}/{held.limit}), held by {holders}{others}."

@@ -19,7 +19,8 @@ from adapters.system.clock import SystemChance
 from application.asking.patience import until_answered
 from domain.attempt import Attempt, Outcome
 from domain.command import Command
-from domain.job import Job, JobSpec, JobState, new_job
+from domain.job import Job, JobState, new_job
+from domain.job_spec import JobSpec
 from domain.policy import ConcurrencyLimit, RetryPolicy
 from tests.chaos.cluster import Cluster
 from tests.chaos.conftest import SCRIPT

@@ -17,7 +17,7 @@ from adapters.filesystem.log_notices import LogNotices
 from adapters.filesystem.log_usage import LogUsage
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from domain.log import Extent, LogRef, Page, Stream
-from domain.log_index import STREAMS
+from domain.log_reading import number_of
 
 PIECE_BYTES: Final = 1024 * 1024
 _READERS: Final = 8
@@ -49,12 +49,12 @@ class FilesystemLogStore:
         return await self._blocking(lambda: self._paths.host(host).exists())
 
     async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
-        return await self._blocking(lambda: self._open(ref).size_of(_number(stream)))
+        return await self._blocking(lambda: self._open(ref).size_of(number_of(stream)))
 
     async def read(
         self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        number = _number(stream)
+        number = number_of(stream)
         log = await self._blocking(lambda: self._open(ref))
         while start < stop:
             piece = partial(log.piece, start, min(stop, start + PIECE_BYTES), number)
@@ -65,7 +65,7 @@ class FilesystemLogStore:
             start += len(data)
 
     async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
-        return await self._blocking(lambda: self._open(ref).extent(_number(stream)))
+        return await self._blocking(lambda: self._open(ref).extent(number_of(stream)))
 
     async def lines(
         self,
@@ -77,13 +77,13 @@ class FilesystemLogStore:
         final: bool,
         contains: str | None = None,
     ) -> Page:
-        number = _number(stream)
+        number = number_of(stream)
         return await self._blocking(
             lambda: self._open(ref).page(after, limit, number, final=final, contains=contains)
         )
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
-        cursor, offset = await self._blocking(lambda: self._open(ref).tail(count, _number(stream)))
+        cursor, offset = await self._blocking(lambda: self._open(ref).tail(count, number_of(stream)))
         return str(cursor), offset
 
     async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
@@ -143,7 +143,3 @@ class FilesystemLogStore:
 
     async def _blocking(self, call: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._readers, call)
-
-
-def _number(stream: Stream | None) -> int | None:
-    return None if stream is None else STREAMS.index(stream)

@@ -9,14 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from domain.access_token import family_of
 
-PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
-
 MIN_RSA_BITS: Final = 2048
 _CURVES: Final = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
-
-
-def is_public(key: object) -> bool:
-    return isinstance(key, PublicKey)
 
 
 def fits(key: object, algorithm: str) -> bool:

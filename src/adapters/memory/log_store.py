@@ -11,7 +11,7 @@ from domain.errors import LogNotFound
 from domain.job import submitted_at
 from domain.log import Extent, LogRef, Page, Stream
 from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
-from domain.log_reading import LogCursor, PageFiller
+from domain.log_reading import LogCursor, PageFiller, number_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -73,12 +73,12 @@ class MemoryLogStore:
         return host not in self.elsewhere
 
     async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
-        return len(self._log(ref).bytes(_number(stream)))
+        return len(self._log(ref).bytes(number_of(stream)))
 
     async def read(
         self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        if data := self._log(ref).bytes(_number(stream))[start : max(start, stop)]:
+        if data := self._log(ref).bytes(number_of(stream))[start : max(start, stop)]:
             yield data
 
     async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
@@ -95,7 +95,7 @@ class MemoryLogStore:
         final: bool,
         contains: str | None = None,
     ) -> Page:
-        log, number = self._log(ref), _number(stream)
+        log, number = self._log(ref), number_of(stream)
         size = len(log.data)
         cursor = LogCursor.parse(after, size)
         filler = PageFiller(cursor, limit, lambda stream, start, stop: log.streams[stream][start:stop])
@@ -113,7 +113,7 @@ class MemoryLogStore:
         return filler.page(size)
 
     async def tail(self, ref: LogRef, count: int, stream: Stream | None = None) -> tuple[str, int]:
-        log, number = self._log(ref), _number(stream)
+        log, number = self._log(ref), number_of(stream)
         waiting, finished = log.unfinished(number), log.spans(number)
         if count > len(waiting):
             before = finished[: max(0, len(finished) - (count - len(waiting)))]
@@ -174,10 +174,6 @@ class MemoryLogStore:
 
 def _us(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _number(stream: Stream | None) -> int | None:
-    return None if stream is None else STREAMS.index(stream)
 
 
 def _behind(spans: list[LineSpan], stream: int | None) -> int:

@@ -13,12 +13,11 @@ from domain.horizon import HorizonHolder
 
 _OLDEST: Final = text("""
 SELECT pid, application_name, coalesce(state, backend_type) AS state,
-    extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start))::float8 AS seconds,
-    age(coalesce(backend_xmin, backend_xid)) AS transactions
+    extract(epoch FROM clock_timestamp() - coalesce(xact_start, backend_start))::float8 AS seconds
 FROM pg_stat_activity
 WHERE datname = current_database() AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
     AND pid <> pg_backend_pid()
-ORDER BY transactions DESC, seconds DESC LIMIT 1
+ORDER BY age(coalesce(backend_xmin, backend_xid)) DESC, seconds DESC LIMIT 1
 """)
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import Row
 from domain.access import ApiKey, Scope
 from domain.attempt import Attempt, Ending, Outcome, Reason
 from domain.event import Event, EventKind
-from domain.job import Job, JobSpec, JobState
+from domain.job import Job, JobState
+from domain.job_spec import JobSpec
 from domain.worker import Worker, WorkerState
 
 _LATEST_ENDING: Final = """(

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from domain.access import Scope
 from domain.attempt import Outcome
 from domain.command import Command
-from domain.job import MAX_LABELS, MAX_PRIORITY, MIN_PRIORITY, JobSpec
+from domain.job_spec import MAX_LABELS, MAX_PRIORITY, MIN_PRIORITY, JobSpec
 from domain.policy import MAX_ATTEMPTS, MAX_FACTOR, YEAR_SECONDS, ConcurrencyLimit, LeftBehind, RetryPolicy
 from domain.resources import (
     MAX_BYTES,

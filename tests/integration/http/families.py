@@ -18,7 +18,7 @@ async def every_family(api: Api) -> Iterable[Metric]:
     await api.queue.submit([a_job()])
     await api.queue.set_slots("default", 3)
     await api.registry.join(api.worker, TERMS)
-    api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5, 12)
+    api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5)
     held = HeldAttempts(4, TERMS)
     held.session_id = api.worker.id
     pools = [PoolUse("shared", 2, 1, 0)]

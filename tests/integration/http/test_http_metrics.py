@@ -31,7 +31,7 @@ async def test_depth_slots_and_the_oldest_transaction_are_told(api: Api) -> None
     for _ in range(3):
         made = (await client.post("/api/v1/jobs", json={"script": "load.py", "queue": "night"})).json()
     await api.start(made["id"])
-    api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5, 12)
+    api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5)
     answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     found = figures(answer.text)

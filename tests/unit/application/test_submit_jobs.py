@@ -6,7 +6,8 @@ from application.ports.notifier import JobsWaiting
 from application.submit_jobs import SubmitBatch
 from domain.command import Command
 from domain.errors import CommandsNotAllowed, InvalidJob, MissingScope, UnknownScript
-from domain.job import JobSpec, JobState
+from domain.job import JobState
+from domain.job_spec import JobSpec
 from tests.builders import a_request, a_spec
 from tests.unit.application.worlds import ADMIN, ALICE, RULES, World
 
