@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from application.ports.clock import Clock
-from application.ports.log_store import LogStore
+from application.ports.log_upkeep import LogUpkeep
 
 BATCH: Final = 500
 
@@ -14,11 +14,11 @@ BATCH: Final = 500
 class CompressLogs:
     """Compresses logs to which nothing was written for `after_seconds`; they are read as before."""
 
-    logs: LogStore
+    upkeep: LogUpkeep
     clock: Clock
     after_seconds: float
 
     async def __call__(self) -> int:
         """How many logs; what is left over comes with the next tick."""
         since = self.clock.now() - timedelta(seconds=self.after_seconds)
-        return await self.logs.compress_idle(since, BATCH)
+        return await self.upkeep.compress_idle(since, BATCH)

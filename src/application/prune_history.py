@@ -6,7 +6,7 @@ from typing import Final
 
 from application.ports.clock import Clock
 from application.ports.job_history import JobHistory
-from application.ports.log_store import LogStore
+from application.ports.log_upkeep import LogUpkeep
 
 BATCH: Final = 500
 LARGE_BATCH: Final = 5000
@@ -18,7 +18,7 @@ class PruneJobs:
     """Deletes final jobs older than `keep_seconds`, with their logs, in small steps."""
 
     history: JobHistory
-    logs: LogStore
+    upkeep: LogUpkeep
     clock: Clock
     keep_seconds: float
 
@@ -27,7 +27,7 @@ class PruneJobs:
         before = self.clock.now() - timedelta(seconds=self.keep_seconds)
         job_ids = await self.history.prune(before, BATCH)
         for job_id in job_ids:
-            await self.logs.prune(job_id)
+            await self.upkeep.prune(job_id)
         return len(job_ids)
 
 
@@ -38,25 +38,25 @@ class PruneLogs:
     Also those whose job went while this machine could not delete them.
     """
 
-    logs: LogStore
+    upkeep: LogUpkeep
     clock: Clock
     keep_seconds: float
 
     async def __call__(self) -> int:
         """Of how many jobs logs went; what is left over comes with the next tick."""
         since = self.clock.now() - timedelta(seconds=self.keep_seconds)
-        return len(await self.logs.prune_idle(since, BATCH))
+        return len(await self.upkeep.prune_idle(since, BATCH))
 
 
 @dataclass(frozen=True, slots=True)
 class LimitLogs:
     """Deletes logs, those written longest ago first, while all together take more than `total_bytes`."""
 
-    logs: LogStore
+    upkeep: LogUpkeep
     total_bytes: int | None
 
     async def __call__(self) -> int:
         """Of how many jobs logs went. Without a limit it looks at nothing."""
         if self.total_bytes is None:
             return 0
-        return len(await self.logs.prune_beyond(self.total_bytes, LARGE_BATCH))
+        return len(await self.upkeep.prune_beyond(self.total_bytes, LARGE_BATCH))

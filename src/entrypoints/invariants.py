@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from domain.errors import LogGone, LogNotFound
+from domain.errors import LogNotFound
 from domain.invariant import Breach, Invariant
 from domain.log import LogRef
 from entrypoints.container import Container
@@ -97,7 +97,7 @@ async def _logs_without_job(container: Container, settings: Settings, *, fix: bo
         cure = "etl doctor --fix deletes them, if no other installation uses logs.directory."
         return Finding("logs", seen, cure)
     for job_id in foreign:
-        await container.logs().prune(job_id)
+        await container.log_upkeep().prune(job_id)
     return Finding("logs", f"{seen}: deleted", fixed=True)
 
 
@@ -125,8 +125,8 @@ async def _attempts_without_log(container: Container, settings: Settings, *, fix
 
 async def _is_there(container: Container, ref: LogRef) -> bool:
     try:
-        await container.logs().size(ref)
-    except (LogNotFound, LogGone):
+        await container.logs().extent(ref)
+    except LogNotFound:
         return False
     return True
 

@@ -1,10 +1,12 @@
-"""The stores that every contract suite runs on."""
+"""The stores and the logs that the contract suites run on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.contract.kernels import Kernel, MemoryKernel
+from tests.contract.written_logs import Logs, in_memory, on_files
 
 STORES = ("memory", "postgres")
 
@@ -27,3 +29,12 @@ async def kernel(store_url: str | None) -> AsyncIterator[Kernel]:
 
     async with postgres_kernel(store_url) as kernel:
         yield kernel
+
+
+@pytest.fixture(params=("memory", "filesystem"))
+def logs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Logs]:
+    if request.param == "memory":
+        yield in_memory()
+        return
+    with on_files(tmp_path / "logs") as files:
+        yield files

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from tests.crashing import killed_at
 
 if __name__ == "__main__":
     last = int(sys.argv[2]) if sys.argv[2:] else None
     with killed_at(last, 0.5, partial(os.kill, os.getpid(), signal.SIGKILL)):
-        asyncio.run(FilesystemLogStore(Path(sys.argv[1])).compress_idle(datetime.now(UTC), 100))
+        asyncio.run(FilesystemLogUpkeep(Path(sys.argv[1])).compress_idle(datetime.now(UTC), 100))

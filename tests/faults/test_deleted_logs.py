@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from tests.e2e.installation import Installation
 from tests.faults.node import Place
 
@@ -28,7 +28,7 @@ def own(place: Place) -> Iterator[Installation]:
 
 def prune(own: Installation, job_id: str) -> None:
     """As the duty of `retention.logs` does it."""
-    asyncio.run(FilesystemLogStore(own.data / "logs").prune(UUID(job_id)))
+    asyncio.run(FilesystemLogUpkeep(own.data / "logs").prune(UUID(job_id)))
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from application.follow_log import FollowLog
 from application.job_reads import JobReads
 from application.log_pages import LogPages
@@ -40,7 +41,6 @@ class Site:
     """The API on a real server, with logs in files, and a job that has ended and written TEXT."""
 
     api: Api
-    store: FilesystemLogStore
     client: httpx.AsyncClient
     job: Job
     file: Path
@@ -52,6 +52,10 @@ class Site:
     @property
     def directory(self) -> Path:
         return self.file.parents[3]
+
+    async def prune(self) -> None:
+        """As retention does it."""
+        await FilesystemLogUpkeep(self.directory).prune(self.job.id)
 
     async def range(self, start: int, stop: int) -> tuple[bytes, str]:
         answer = await self.client.get(self.url, headers={"Range": f"bytes={start}-{stop - 1}"})
@@ -85,7 +89,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             os.utime(written, (1, 1))
         ending = succeeded()
         ended = await api.end(running, replace(ending, exit=replace(ending.exit, log_bytes=len(TEXT))))
-        yield Site(api, store, client, ended, file)
+        yield Site(api, client, ended, file)
     await server.stop()
 
 
@@ -108,7 +112,7 @@ async def test_f48_a_log_that_retention_deletes_while_it_is_followed_ends_with_a
         async for event in events(answer):
             told.append(event)
             if len(told) == 3:  # the server is held up by the network: it cannot be far ahead
-                await site.store.prune(site.job.id)
+                await site.prune()
     kinds = [kind for kind, _ in told]
     lines = [data["text"] for kind, data in told if kind == "line"]
     assert kinds[-2:] == ["gone", "end"]
@@ -125,7 +129,7 @@ async def test_f48_a_download_that_has_begun_is_finished_and_the_next_is_410(sit
     async with site.client.stream("GET", site.url) as answer:
         pieces = answer.aiter_bytes()
         data = await anext(pieces)
-        await site.store.prune(site.job.id)
+        await site.prune()
         data += b"".join([piece async for piece in pieces])
     assert data == TEXT
     assert (await site.client.get(site.url)).status_code == 410
@@ -134,9 +138,13 @@ async def test_f48_a_download_that_has_begun_is_finished_and_the_next_is_410(sit
 class PrunedAfterMeasuring(FilesystemLogStore):
     """Retention comes between the look at the size and the opening."""
 
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.upkeep = FilesystemLogUpkeep(directory)
+
     async def extent(self, ref: LogRef, stream: Stream | None = None) -> Any:
         found = await super().extent(ref, stream)
-        await self.prune(ref.job_id)
+        await self.upkeep.prune(ref.job_id)
         return found
 
 
@@ -262,4 +270,4 @@ async def test_f48_f49_pages_are_whole_lines_or_410_while_a_log_is_compressed_an
         # read as it is now, too
         await eventually(lambda: all(r.count > count + 5 for r, count in zip(readers, before, strict=True)))
         gone.set()
-        await site.store.prune(site.job.id)
+        await site.prune()

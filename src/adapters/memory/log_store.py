@@ -1,19 +1,19 @@
 """Logs in memory. Everything is read from the first byte each time, so it is plainly right and slow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from typing import Final
 
 from domain.errors import LogNotFound
-from domain.job import submitted_at
 from domain.log import Extent, LogRef, Page, Stream
 from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller, number_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PIECE_BYTES: Final = 64 * 1024
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,15 +52,14 @@ class MemoryLogStore:
     """LogStore. Tests play the supervisor with `write`."""
 
     def __init__(self) -> None:
-        self._logs: dict[LogRef, MemoryLog] = {}
+        self.logs: dict[LogRef, MemoryLog] = {}
         self.elsewhere: set[str] = set()
         """Hosts whose logs are not here; a test says so."""
-        self._compressed: set[LogRef] = set()
         self._written = asyncio.Condition()
 
     async def write(self, ref: LogRef, stream: Stream, data: bytes, at: datetime = _EPOCH) -> None:
         async with self._written:
-            self._logs.setdefault(ref, MemoryLog()).write(STREAMS.index(stream), _us(at), data)
+            self.logs.setdefault(ref, MemoryLog()).write(STREAMS.index(stream), microseconds(at), data)
             self._written.notify_all()
 
     def target(self, ref: LogRef) -> Path:
@@ -72,17 +71,15 @@ class MemoryLogStore:
     async def serves(self, host: str) -> bool:
         return host not in self.elsewhere
 
-    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
-        return len(self._log(ref).bytes(number_of(stream)))
-
     async def read(
         self, ref: LogRef, start: int, stop: int, stream: Stream | None = None
     ) -> AsyncIterator[bytes]:
-        if data := self._log(ref).bytes(number_of(stream))[start : max(start, stop)]:
-            yield data
+        data = self._log(ref).bytes(number_of(stream))[start : max(start, stop)]
+        for at in range(0, len(data), PIECE_BYTES):
+            yield data[at : at + PIECE_BYTES]
 
     async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
-        size = await self.size(ref, stream)
+        size = len(self._log(ref).bytes(number_of(stream)))
         return Extent(size, size, size)
 
     async def lines(
@@ -128,51 +125,21 @@ class MemoryLogStore:
     async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds), self._written:
-                await self._written.wait_for(lambda: ref in self._logs and len(self._logs[ref].data) > past)
+                await self._written.wait_for(lambda: ref in self.logs and len(self.logs[ref].data) > past)
         except TimeoutError:
             return False
         return True
 
-    async def prune(self, job_id: UUID) -> None:
-        self._logs = {ref: log for ref, log in self._logs.items() if ref.job_id != job_id}
-
-    async def prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
-        busy = {ref.job_id for ref, log in self._logs.items() if max(log.latest) >= _us(since)}
-        idle = {ref.job_id for ref in self._logs if submitted_at(ref.job_id) < since} - busy
-        oldest = sorted(idle)[:limit]
-        for job_id in oldest:
-            await self.prune(job_id)
-        return oldest
-
-    async def prune_beyond(self, total_bytes: int, limit: int) -> Sequence[UUID]:
-        written: dict[UUID, int] = {}
-        for ref, log in self._logs.items():
-            written[ref.job_id] = max(*log.latest, written.get(ref.job_id, 0))
-        pruned: list[UUID] = []
-        for job_id in sorted(written, key=lambda job_id: written[job_id])[:limit]:
-            if sum(len(log.data) for log in self._logs.values()) <= total_bytes:
-                break
-            await self.prune(job_id)
-            pruned.append(job_id)
-        return pruned
-
-    async def compress_idle(self, since: datetime, limit: int) -> int:
-        old = {ref: log for ref, log in self._logs.items() if submitted_at(ref.job_id) < since}
-        idle = {ref for ref, log in old.items() if max(log.latest) < _us(since)} - self._compressed
-        oldest = sorted(idle, key=lambda ref: (ref.job_id, ref.fence))[:limit]
-        self._compressed.update(oldest)
-        return len(oldest)
-
     def _log(self, ref: LogRef) -> MemoryLog:
         try:
-            return self._logs[ref]
+            return self.logs[ref]
         except KeyError:
             raise LogNotFound(
                 "This attempt has no log: it has not started, or retention has deleted it."
             ) from None
 
 
-def _us(at: datetime) -> int:
+def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // timedelta(microseconds=1)
 
 

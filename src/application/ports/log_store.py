@@ -1,10 +1,8 @@
 """The output of attempts: written by supervisors, byte for byte, and read while it grows."""
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
-from uuid import UUID
 
 from domain.log import Extent, LogRef, Page, Stream
 
@@ -21,14 +19,15 @@ class LogStore(Protocol):
     async def serves(self, host: str) -> bool:
         """Whether the logs that workers of this host write are here, as far as there are any."""
 
-    async def size(self, ref: LogRef, stream: Stream | None = None) -> int:
-        """Bytes written so far (of one stream). What is below it never changes."""
-
     def read(self, ref: LogRef, start: int, stop: int, stream: Stream | None = None) -> AsyncIterator[bytes]:
-        """The bytes [start, stop) as the program wrote them, in bounded pieces. Ends early at a cut."""
+        """The bytes [start, stop) as the program wrote them, in pieces of at most 1 MiB. Ends early at a
+        cut.
+        """
 
     async def extent(self, ref: LogRef, stream: Stream | None = None) -> Extent:
-        """Which of the bytes that were written are kept; `size` is the same."""
+        """How many bytes were written so far (of one stream), and which of them are kept. What lies below
+        its `size` never changes.
+        """
 
     async def lines(
         self,
@@ -52,24 +51,4 @@ class LogStore(Protocol):
     async def grown(self, ref: LogRef, past: int, seconds: float) -> bool:
         """Waits until the log is larger than `past` bytes; False after `seconds`. Also for a log
         that does not exist yet.
-        """
-
-    async def prune(self, job_id: UUID) -> None:
-        """Deletes the logs of all attempts of the job; nothing if there is none."""
-
-    async def prune_idle(self, since: datetime, limit: int) -> Sequence[UUID]:
-        """Deletes the logs of at most `limit` jobs that were submitted before `since` and to which
-        nothing was written since then, the oldest first; returns these jobs.
-        """
-
-    async def prune_beyond(self, total_bytes: int, limit: int) -> Sequence[UUID]:
-        """Deletes the logs of at most `limit` jobs until all logs together take at most `total_bytes`:
-        first those that were written longest ago, never one that is being written. Returns these jobs.
-        """
-
-    async def compress_idle(self, since: datetime, limit: int) -> int:
-        """Stores more tightly at most `limit` logs of jobs that were submitted before `since`, to which
-        nothing was written since then and which nobody writes any more; returns how many these were.
-        What is read of them stays the same, and so do offsets and cursors. Takes its time; cancelled or
-        killed at any point it loses nothing.
         """

@@ -13,6 +13,7 @@ from dependency_injector.providers import Callable, Dependency, Provider, Single
 
 from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
 from adapters.postgres.access_store import PostgresAccessStore
 from adapters.postgres.engine import Database
@@ -44,6 +45,7 @@ from application.ports.job_history import JobHistory
 from application.ports.job_queue import JobQueue
 from application.ports.leadership import Leadership
 from application.ports.log_store import LogStore
+from application.ports.log_upkeep import LogUpkeep
 from application.ports.process_runner import ProcessRunner
 from application.ports.rate_limits import RateLimits
 from application.ports.script_catalog import ScriptCatalog
@@ -102,6 +104,7 @@ class Container(DeclarativeContainer):
     notifier: Provider[PostgresNotifier] = Singleton(PostgresNotifier, database_url)
     leadership: Provider[Leadership] = Singleton(PostgresLeadership, database_url)
     logs: Provider[LogStore] = Singleton(FilesystemLogStore, settings.provided.logs_directory)
+    log_upkeep: Provider[LogUpkeep] = Singleton(FilesystemLogUpkeep, settings.provided.logs_directory)
     scripts: Provider[ScriptCatalog] = Singleton(
         FilesystemScriptCatalog,
         settings.provided.scripts.directory,
@@ -251,7 +254,7 @@ class Container(DeclarativeContainer):
             queue=queue,
             history=history,
             workers=workers,
-            logs=logs,
+            upkeep=log_upkeep,
             notifier=notifier,
             clock=clock,
             meters=meters,
@@ -263,14 +266,14 @@ class Container(DeclarativeContainer):
     )
     upkeep: Provider[Maintenance] = Singleton(
         Maintenance,
-        Callable(duties.of_every_machine, settings, logs, clock),
+        Callable(duties.of_every_machine, settings, log_upkeep, clock),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,
     )
     compression: Provider[Maintenance] = Singleton(
         Maintenance,
-        Callable(duties.of_long_breath, settings, logs, clock),
+        Callable(duties.of_long_breath, settings, log_upkeep, clock),
         None,
         clock,
         MAINTENANCE_TICK_SECONDS,

@@ -19,6 +19,7 @@ from adapters.filesystem import log_compression, log_files
 from adapters.filesystem.log_compression import compressing
 from adapters.filesystem.log_files import LogBytes
 from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from adapters.filesystem.open_file import OpenFile
 from adapters.filesystem.seekable_zstd import SeekableZstd
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
@@ -219,6 +220,11 @@ def store(tmp_path: Path) -> FilesystemLogStore:
     return FilesystemLogStore(tmp_path / "logs")
 
 
+@pytest.fixture
+def upkeep(tmp_path: Path) -> FilesystemLogUpkeep:
+    return FilesystemLogUpkeep(tmp_path / "logs")
+
+
 def a_log(store: FilesystemLogStore, ref: LogRef, data: bytes, changed_at: datetime) -> Path:
     path = store.target(ref)
     writer = LogWriter(path)
@@ -234,54 +240,60 @@ LARGE = b"a line of a log\n" * 1000
 
 async def test_only_idle_logs_are_compressed_and_small_ones_stay_as_they_are(
     store: FilesystemLogStore,
+    upkeep: FilesystemLogUpkeep,
 ) -> None:
     idle = a_log(store, REF, LARGE, NOW - timedelta(days=2))
     busy = a_log(store, LogRef(job_id=JOB, fence=2), LARGE, NOW)
     small = a_log(store, LogRef(job_id=JOB, fence=3), b"small\n", NOW - timedelta(days=2))
-    assert await store.compress_idle(NOW - timedelta(days=1), 10) == 1
+    assert await upkeep.compress_idle(NOW - timedelta(days=1), 10) == 1
     assert [path.exists() for path in (idle, busy, small)] == [False, True, True]
     assert b"".join([piece async for piece in store.read(REF, 0, 10**6)]) == LARGE
-    assert await store.compress_idle(NOW - timedelta(days=1), 10) == 0
+    assert await upkeep.compress_idle(NOW - timedelta(days=1), 10) == 0
 
 
 async def test_retention_counts_from_the_last_write_and_not_from_the_compression(
     store: FilesystemLogStore,
+    upkeep: FilesystemLogUpkeep,
 ) -> None:
     changed = NOW - timedelta(days=2)
     path = a_log(store, REF, LARGE, changed)
-    await store.compress_idle(NOW - timedelta(days=1), 10)
+    await upkeep.compress_idle(NOW - timedelta(days=1), 10)
     packed = path.with_name(path.name + ".zst")
     assert packed.stat().st_mtime == changed.timestamp()
-    assert await store.prune_idle(changed - timedelta(hours=1), 10) == []
-    assert await store.prune_idle(changed + timedelta(hours=1), 10) == [JOB]
+    assert await upkeep.prune_idle(changed - timedelta(hours=1), 10) == []
+    assert await upkeep.prune_idle(changed + timedelta(hours=1), 10) == [JOB]
     with pytest.raises(LogNotFound):
-        await store.size(REF)
+        await store.extent(REF)
 
 
-async def test_a_log_that_cannot_be_compressed_holds_up_no_other(store: FilesystemLogStore) -> None:
+async def test_a_log_that_cannot_be_compressed_holds_up_no_other(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep
+) -> None:
     bad = a_log(store, REF, LARGE, NOW - timedelta(days=2))
     good = a_log(store, LogRef(job_id=JOB, fence=2), LARGE, NOW - timedelta(days=2))
     (bad.parent / "1.idx.zst.new").mkdir()
     with pytest.raises(OSError, match=r"1\.idx\.zst\.new"):
-        await store.compress_idle(NOW - timedelta(days=1), 10)
+        await upkeep.compress_idle(NOW - timedelta(days=1), 10)
     assert (bad.exists(), good.exists()) == (True, False)
-    assert await store.size(REF) == len(LARGE)
+    assert (await store.extent(REF)).size == len(LARGE)
 
 
-async def test_a_directory_of_the_volume_itself_is_no_log(store: FilesystemLogStore, tmp_path: Path) -> None:
+async def test_a_directory_of_the_volume_itself_is_no_log(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep, tmp_path: Path
+) -> None:
     a_log(store, REF, LARGE, NOW - timedelta(days=2))
     (tmp_path / "logs" / "lost+found").mkdir()
-    assert await store.compress_idle(NOW - timedelta(days=1), 10) == 1
-    assert await store.prune_idle(NOW, 10) == [JOB]
+    assert await upkeep.compress_idle(NOW - timedelta(days=1), 10) == 1
+    assert await upkeep.prune_idle(NOW, 10) == [JOB]
 
 
 async def test_a_log_that_is_pruned_meanwhile_is_gone_and_leaves_nothing(
-    store: FilesystemLogStore, tmp_path: Path
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep, tmp_path: Path
 ) -> None:
     path = a_log(store, REF, LARGE, NOW - timedelta(days=2))
     steps = compressing(path)
     next(steps)
-    await store.prune(JOB)
+    await upkeep.prune(JOB)
     with suppress(StopIteration):
         while True:
             next(steps)

@@ -14,6 +14,7 @@ from adapters.filesystem import log_files
 from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_growth import LogGrowth
 from adapters.filesystem.log_store import FilesystemLogStore
+from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from adapters.process.supervisor.log_file import LogFile
 from domain.errors import LogNotFound
 from domain.log import LogRef, Stream
@@ -29,6 +30,11 @@ OLD = UUID("01890000-0000-7000-8000-000000000001")
 @pytest.fixture
 def store(tmp_path: Path) -> FilesystemLogStore:
     return FilesystemLogStore(tmp_path / "logs")
+
+
+@pytest.fixture
+def upkeep(tmp_path: Path) -> FilesystemLogUpkeep:
+    return FilesystemLogUpkeep(tmp_path / "logs")
 
 
 def a_log(store: FilesystemLogStore, *chunks: tuple[Stream, bytes], job_id: UUID | None = None) -> LogRef:
@@ -65,7 +71,7 @@ async def test_a_symlink_a_fifo_and_a_directory_are_no_logs(
     targets[2].mkdir()
     for fence in (1, 2, 3):
         with pytest.raises(LogNotFound):
-            await store.size(LogRef(job_id=OLD, fence=fence))
+            await store.extent(LogRef(job_id=OLD, fence=fence))
 
 
 async def test_a_torn_record_and_a_record_without_bytes_do_not_count(store: FilesystemLogStore) -> None:
@@ -76,14 +82,14 @@ async def test_a_torn_record_and_a_record_without_bytes_do_not_count(store: File
     with log.with_suffix(".idx").open("ab") as index:
         index.write(b"torn")
     assert await texts(store, ref) == ["a", "b"]
-    assert await store.size(ref, ERR) == 0
+    assert (await store.extent(ref, ERR)).size == 0
 
 
 async def test_records_of_bytes_that_a_power_cut_took_do_not_count(store: FilesystemLogStore) -> None:
     ref = a_log(store, (OUT, b"a\nb"), (ERR, b"c\n"), (OUT, b"d\n"))
     os.truncate(store.target(ref), 2)
     assert await texts(store, ref) == ["a"]
-    assert [await store.size(ref, stream) for stream in (OUT, ERR)] == [2, 0]
+    assert [(await store.extent(ref, stream)).size for stream in (OUT, ERR)] == [2, 0]
 
 
 async def test_bytes_beyond_the_last_record_belong_to_the_last_run(store: FilesystemLogStore) -> None:
@@ -105,7 +111,7 @@ async def test_zeros_that_a_power_cut_left_in_the_index_do_not_count(
     with store.target(ref).with_suffix(".idx").open("ab") as index:
         index.write(bytes(zeros))
     assert await texts(store, ref) == ["a", "b"]
-    assert await store.size(ref, ERR) == 2
+    assert (await store.extent(ref, ERR)).size == 2
 
 
 async def test_a_record_that_cannot_be_read_joins_the_run_before(store: FilesystemLogStore) -> None:
@@ -125,49 +131,59 @@ async def test_a_log_without_its_index_is_stdout_of_the_time_of_the_file(store: 
     assert {line.at for line in lines} == {datetime(1970, 1, 1, 0, 33, 20, tzinfo=UTC)}
 
 
-async def test_a_log_that_is_pruned_while_it_is_read_is_read_to_its_end(store: FilesystemLogStore) -> None:
+async def test_a_log_that_is_pruned_while_it_is_read_is_read_to_its_end(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep
+) -> None:
     ref = a_log(store, (OUT, b"x" * 3_000_000))
     reading = store.read(ref, 0, 3_000_000)
     first = await anext(reading)
-    await store.prune(ref.job_id)
+    await upkeep.prune(ref.job_id)
     assert len(first) + sum([len(piece) async for piece in reading]) == 3_000_000
     assert len(first) < 3_000_000
 
 
-async def test_prune_leaves_no_empty_directory_of_old_jobs(store: FilesystemLogStore, tmp_path: Path) -> None:
+async def test_prune_leaves_no_empty_directory_of_old_jobs(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep, tmp_path: Path
+) -> None:
     a_log(store, (OUT, b"a"), job_id=OLD)
     other = a_log(store, (OUT, b"b"), job_id=UUID(int=OLD.int + 1))
-    await store.prune(OLD)
-    assert await store.size(other) == 1
-    await store.prune(other.job_id)
+    await upkeep.prune(OLD)
+    assert (await store.extent(other)).size == 1
+    await upkeep.prune(other.job_id)
     assert list((tmp_path / "logs").iterdir()) == []
 
 
-async def test_prune_leaves_a_young_directory_for_the_next_job(store: FilesystemLogStore) -> None:
+async def test_prune_leaves_a_young_directory_for_the_next_job(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep
+) -> None:
     ref = a_log(store, (OUT, b"a"))
-    await store.prune(ref.job_id)
+    await upkeep.prune(ref.job_id)
     assert not store.target(LogRef(job_id=ref.job_id, fence=2)).exists()
     slice_directory = store.target(ref).parent.parent
-    await store.prune(ref.job_id)
+    await upkeep.prune(ref.job_id)
     assert slice_directory.is_dir()
 
 
-async def test_prune_says_what_it_cannot_delete(store: FilesystemLogStore) -> None:
+async def test_prune_says_what_it_cannot_delete(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep
+) -> None:
     ref = a_log(store, (OUT, b"a"))
     (store.target(ref).parent / "directory").mkdir()
     with pytest.raises(OSError, match="directory"):
-        await store.prune(ref.job_id)
+        await upkeep.prune(ref.job_id)
 
 
-async def test_a_log_that_is_being_written_stays_whatever_all_logs_take(store: FilesystemLogStore) -> None:
+async def test_a_log_that_is_being_written_stays_whatever_all_logs_take(
+    store: FilesystemLogStore, upkeep: FilesystemLogUpkeep
+) -> None:
     ref = LogRef(job_id=OLD, fence=1)
     path = store.target(ref)
     log = LogFile(str(path), str(path.with_suffix(".idx")), 10**6)
     log.append(STDOUT, 0, b"x" * 100_000)
     ended = a_log(store, (OUT, b"y" * 100_000))
-    assert await store.prune_beyond(1, 10) == [ended.job_id]
+    assert await upkeep.prune_beyond(1, 10) == [ended.job_id]
     log.close()
-    assert await store.prune_beyond(1, 10) == [OLD]
+    assert await upkeep.prune_beyond(1, 10) == [OLD]
     assert not path.parent.exists()
 
 
@@ -178,7 +194,9 @@ async def test_a_directory_serves_the_hosts_that_write_into_it_and_no_others(tmp
     assert not await other.serves("node-1")
     assert not await shared.serves("node-2")
     a_log(shared, (OUT, b"a"), job_id=OLD)
-    assert await shared.prune_idle(datetime.now(UTC) + timedelta(days=1), 10) == [OLD]
+    assert await FilesystemLogUpkeep(tmp_path / "shared").prune_idle(
+        datetime.now(UTC) + timedelta(days=1), 10
+    ) == [OLD]
     assert await shared.serves("node-1")
 
 

@@ -184,7 +184,7 @@ async def test_a_log_that_was_deleted_is_told_as_gone_and_the_next_follows(world
     ending = failed()
     lost = replace(ending, exit=replace(ending.exit, log_bytes=4))
     await world.queue.report([report_of(job, lost)])
-    await world.logs.prune(job.id)
+    await world.log_upkeep.prune(job.id)
     again = await second_attempt(world, job)
     await write(world, again, "two\n")
     await end(world, again, well=False)

@@ -52,34 +52,34 @@ async def test_retention_deletes_old_jobs_with_their_logs_and_no_others(world: W
     await world.queue.report([report_of(old)])
     world.clock.advance(100)
     young = await world.queued()
-    assert await PruneJobs(world.history, world.logs, world.clock, 99.0)() == 1
+    assert await PruneJobs(world.history, world.log_upkeep, world.clock, 99.0)() == 1
     with pytest.raises(JobNotFound):
         await world.job(old.id)
     with pytest.raises(LogNotFound):
-        await world.logs.size(ref_of(old))
+        await world.logs.extent(ref_of(old))
     assert await world.job(young.id) == young
 
 
 async def test_logs_have_a_retention_of_their_own_and_their_jobs_stay(world: World) -> None:
     job = await world.started()
     await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", at=world.clock.now())
-    prune = PruneLogs(world.logs, world.clock, 99.0)
+    prune = PruneLogs(world.log_upkeep, world.clock, 99.0)
     assert await prune() == 0
     world.clock.advance(3600 * 24 * 365 * 100)  # ids are of the real present, the clock is not
     assert await prune() == 1
     with pytest.raises(LogNotFound):
-        await world.logs.size(ref_of(job))
+        await world.logs.extent(ref_of(job))
     assert (await world.job(job.id)).state is JobState.RUNNING
 
 
 async def test_all_logs_together_have_a_limit_if_one_is_set(world: World) -> None:
     job = await world.started()
     await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", at=world.clock.now())
-    assert await LimitLogs(world.logs, None)() == 0
-    assert await LimitLogs(world.logs, 5)() == 0
-    assert await LimitLogs(world.logs, 4)() == 1
+    assert await LimitLogs(world.log_upkeep, None)() == 0
+    assert await LimitLogs(world.log_upkeep, 5)() == 0
+    assert await LimitLogs(world.log_upkeep, 4)() == 1
     with pytest.raises(LogNotFound):
-        await world.logs.size(ref_of(job))
+        await world.logs.extent(ref_of(job))
 
 
 async def test_a_resumed_and_a_widened_queue_wake_the_workers(world: World) -> None:
@@ -100,7 +100,7 @@ async def test_a_queue_without_a_slot_is_refused(world: World) -> None:
 async def test_logs_are_compressed_when_nobody_wrote_to_them_for_long(world: World) -> None:
     job = await world.started()
     await world.logs.write(ref_of(job), Stream.STDOUT, b"line\n", world.clock.now())
-    compress = CompressLogs(world.logs, world.clock, 99.0)
+    compress = CompressLogs(world.log_upkeep, world.clock, 99.0)
     assert await compress() == 0
     world.clock.advance(3600 * 24 * 365 * 100)  # ids are of the real present, the clock is not
     assert await compress() == 1

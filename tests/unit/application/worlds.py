@@ -8,6 +8,7 @@ from adapters.memory.access_store import MemoryAccessStore
 from adapters.memory.disk_space import MemoryDiskSpace
 from adapters.memory.job_history import MemoryJobHistory
 from adapters.memory.log_store import MemoryLogStore
+from adapters.memory.log_upkeep import MemoryLogUpkeep
 from adapters.memory.meters import MemoryMeters
 from adapters.memory.records import Records
 from adapters.memory.script_catalog import MemoryScriptCatalog
@@ -48,6 +49,7 @@ class World:
         self.access = MemoryAccessStore(self.records)
         self.notifier = RecordingNotifier(self.records)
         self.logs = MemoryLogStore()
+        self.log_upkeep = MemoryLogUpkeep(self.logs)
         self.scripts = MemoryScriptCatalog("load.py")
         self.disk = MemoryDiskSpace()
         self.require_disk_space = RequireDiskSpace(self.disk, 1000)
