@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from adapters.filesystem.log_files import LogPaths, compressed_path, in_order
+from adapters.filesystem.log_paths import LogPaths, compressed_path, in_order
 from adapters.filesystem.seekable_zstd import compress
 from adapters.filesystem.stored_log import part_path, parts_of
 

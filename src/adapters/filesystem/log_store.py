@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_notices import LogNotices
+from adapters.filesystem.log_paths import LogPaths
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from domain.log import Extent, LogRef, Page, Stream
 from domain.log_reading import number_of

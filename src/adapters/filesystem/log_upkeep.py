@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from adapters.filesystem.log_compression import PlainLogs, compressing, is_written
-from adapters.filesystem.log_files import LogPaths
+from adapters.filesystem.log_paths import LogPaths
 from adapters.filesystem.log_usage import LogUsage
 
 _THREADS: Final = 3

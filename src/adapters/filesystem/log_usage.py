@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.filesystem.log_files import LogPaths, in_order
+from adapters.filesystem.log_paths import LogPaths, in_order
 
 _BLOCK_BYTES = 512
 """The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""

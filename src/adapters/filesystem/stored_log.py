@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Final
 
 from adapters.filesystem.indexed_log import IndexedLog
-from adapters.filesystem.log_files import COMPRESSED, LogAndIndex, compressed_path
+from adapters.filesystem.log_files import LogAndIndex
+from adapters.filesystem.log_paths import COMPRESSED, compressed_path
 from adapters.filesystem.log_search import Search
 from adapters.filesystem.seekable_zstd import SeekableZstd
 from domain.errors import LogNotFound

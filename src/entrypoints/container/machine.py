@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from adapters.filesystem.log_files import LogPaths
+from adapters.filesystem.log_paths import LogPaths
 from adapters.postgres.engine import Database
 from adapters.postgres.schema_version import require_schema
 from adapters.process.means import means_of

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from adapters.filesystem import log_files
-from adapters.filesystem.log_files import LogPaths
 from adapters.filesystem.log_growth import LogGrowth
+from adapters.filesystem.log_paths import LogPaths
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from adapters.process.supervisor.log_file import LogFile
