@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeVar, cast
 
-from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -15,7 +14,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from adapters.postgres.connecting import ANSWER_SECONDS, PatientConnection, conninfo
 from adapters.postgres.failures import READ_ONLY, is_repeatable, told_in_our_words
-from adapters.postgres.pooling import CountedPool, pooled
+from adapters.postgres.pooling import CountedPool, is_usable, pooled
 from adapters.postgres.pulse import BEAT_SECONDS, Pulse
 from domain.errors import DatabaseUnavailable
 
@@ -140,18 +139,27 @@ async def _at_once(
     """Of SQLAlchemy the pool alone: each of its objects, and each switch of a mode, costs as much as a
     tenth of the statement.
     """
+    pool = cast("CountedPool", engine.sync_engine.pool)
+    if not pulse.is_lost and (entry := pool.at_hand()) is not None:
+        try:
+            return await _answer(entry.driver_connection, statement, values)
+        finally:
+            await pool.give_back(entry)
     async with pulse.watched():
         lent = await greenlet_spawn(engine.sync_engine.raw_connection)
-    driver = cast("PatientConnection", lent.driver_connection)
     try:
-        if not driver.autocommit:
-            await driver.set_autocommit(True)
-        async with driver.cursor(row_factory=namedtuple_row, binary=True) as cursor:
-            await cursor.execute(statement, values, prepare=True)
-            return await cursor.fetchall()
+        return await _answer(lent.driver_connection, statement, values)
     finally:
-        is_usable = driver.info.transaction_status is TransactionStatus.IDLE
-        await greenlet_spawn(lent.close if is_usable else lent.invalidate)  # broken, or cancelled half-way
+        await greenlet_spawn(lent.close if is_usable(lent.driver_connection) else lent.invalidate)
+
+
+async def _answer(driver: Any, statement: LiteralString, values: Mapping[str, Any]) -> list[Any]:
+    connection: PatientConnection = driver
+    if not connection.autocommit:
+        await connection.set_autocommit(True)
+    async with connection.cursor(row_factory=namedtuple_row, binary=True) as cursor:
+        await cursor.execute(statement, values, prepare=True)
+        return await cursor.fetchall()
 
 
 async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:

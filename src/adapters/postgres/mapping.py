@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Row
@@ -204,6 +205,14 @@ def document(value: object) -> str | None:
 def document_lines(values: Sequence[object]) -> str:
     """Values as lines of JSON text, one each."""
     return _ENCODER.encode_lines(values).decode().removesuffix("\n")
+
+
+def key_arrays(keys: Sequence[tuple[UUID, int]]) -> dict[str, str]:
+    """The jobs and fences of attempts as PostgreSQL's text of two arrays: one of psycopg's own, made of a
+    list, takes 50 µs however short it is.
+    """
+    ids, fences = ",".join([str(job_id) for job_id, _ in keys]), ",".join([str(fence) for _, fence in keys])
+    return {"ids": f"{{{ids}}}", "fences": f"{{{fences}}}"}
 
 
 def storable(given: Ending) -> Ending:

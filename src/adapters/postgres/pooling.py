@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event, exc
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.queue import Empty
 
 REST_SECONDS: Final = 1.0
@@ -50,6 +52,37 @@ class CountedPool(AsyncAdaptedQueuePool):
         finally:
             self.waiting -= 1
 
+    def at_hand(self) -> ConnectionPoolEntry | None:
+        """A free one that there is no reason to doubt, for whoever gives it back by `give_back`; None where
+        `connect` must be asked, which costs as much as a short statement: proxies, events, a greenlet.
+        """
+        with suppress(Empty):
+            entry = self._pool.get_nowait()
+            if self._is_trusted(entry):
+                return entry
+            self._pool.put_nowait(entry)
+        return None
+
+    async def give_back(self, entry: ConnectionPoolEntry) -> None:
+        """A connection that broke, or whose statement was cancelled half-way, is ended."""
+        entry.info[_RETURNED] = time.monotonic()
+        if is_usable(entry.driver_connection) and not self._is_disposed:
+            self._do_return_conn(entry)
+        else:
+            await greenlet_spawn(self._end, entry)
+
+    def _end(self, entry: ConnectionPoolEntry) -> None:
+        try:
+            entry.invalidate()
+        finally:
+            self._do_return_conn(entry)
+
+    def _is_trusted(self, entry: Any) -> bool:
+        """None is that was made before the pool was last doubted as a whole."""
+        if entry.dbapi_connection is None or entry.last_connect_time < self._invalidate_time:
+            return False
+        return not _is_doubtful(entry)
+
 
 def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> AsyncEngine:
     """An engine of `size` connections, of which whoever waits for one waits `seconds` at most."""
@@ -72,8 +105,7 @@ def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> 
 
     @event.listens_for(engine.sync_engine, "checkout")
     def try_it(connection: Any, entry: ConnectionPoolEntry, _: Any) -> None:
-        rested = time.monotonic() - entry.info.get(_RETURNED, float("inf")) > REST_SECONDS
-        if not rested and not _has_news(connection):
+        if not _is_doubtful(entry):
             return
         try:
             ping(connection)
@@ -84,9 +116,18 @@ def pooled(connect: Callable[[], Awaitable[Any]], size: int, seconds: float) -> 
     return engine
 
 
-def _has_news(connection: Any) -> bool:
+def is_usable(connection: Any) -> bool:
+    """Whether nothing is under way on it."""
+    return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)
+
+
+def _is_doubtful(entry: Any) -> bool:
+    rested = time.monotonic() - entry.info.get(_RETURNED, float("inf")) > REST_SECONDS
+    return rested or _has_news(entry.driver_connection.pgconn)
+
+
+def _has_news(libpq: Any) -> bool:
     """Whether something came in while nobody waited for it: a farewell, most likely."""
-    libpq = connection.driver_connection.pgconn
     if libpq.status != 0:
         return True
     poll = select.poll()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
+from adapters.postgres import mapping
 from adapters.postgres.engine import Database
 from application.ports.job_queue import Claim
 
@@ -24,5 +25,4 @@ async def start(database: Database, claims: Sequence[Claim]) -> set[tuple[UUID, 
     keys = sorted({(claim.job_id, claim.fence) for claim in claims})
     if not keys:
         return set()
-    given = {"ids": [job_id for job_id, _ in keys], "fences": [fence for _, fence in keys]}
-    return {(row.job_id, row.fence) for row in await database.at_once(START, given)}
+    return {(row.job_id, row.fence) for row in await database.at_once(START, mapping.key_arrays(keys))}
