@@ -78,6 +78,12 @@ def test_every_decision_has_its_four_parts() -> None:
     assert [shown(page) for page in pages if not all(part in page.read_text() for part in parts)] == []
 
 
+def test_contributing_names_every_kind_of_tests() -> None:
+    tests = [path.relative_to(ROOT) for path in repository_files() if path.name.startswith("test_")]
+    kinds = {path.parts[1] for path in tests}
+    assert kinds == set(re.findall(r"^tests/(\w+) ", text_of("CONTRIBUTING.md"), re.MULTILINE))
+
+
 def test_no_document_links_to_a_file_that_is_not_there() -> None:
     broken = [
         f"{shown(page)}: {target}"
