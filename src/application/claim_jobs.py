@@ -33,7 +33,7 @@ class ClaimJobs:
         if self.held.session_id is None or limit == 0:
             return ()
         if self.clock.elapsed() < self.held.full_until:
-            raise MachineFull("No process could be made on this machine: too many run, or memory is short.")
+            raise MachineFull("No attempt can begin here: too many processes run, or memory or disk is full.")
         await self.require_disk_space()
         asked_at, heard_at = self.clock.elapsed(), self.held.heard_at
         self.held.heard_at = None

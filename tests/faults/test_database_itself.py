@@ -1,7 +1,6 @@
 """PostgreSQL under pressure: deadlocks, migrations, a full disk, a backlog, a storm of failures."""
 
 import asyncio
-import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from tests.contract.kernels import join, submit
 from tests.contract.postgres_kernel import PostgresKernel, postgres_kernel
 from tests.embedded_server import Server
 from tests.faults.waiting import eventually
+from tests.small_disk import small_disk
 
 # A sequence is not rolled back, so it counts the tries of one transaction.
 FAIL_TWICE = """
@@ -145,22 +145,14 @@ DISK_MEGABYTES = 160
 @pytest.fixture
 def small(server: Server) -> Iterator[Path]:
     """The server's files, on a disk of their own that is soon full."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    data, aside = server.directory / "data", server.directory / "aside"
+    data, copy = server.directory / "data", server.directory / "copy"
     server._end(signal.SIGINT)
-    data.rename(aside)
-    data.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(data)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        data.rmdir()
-        aside.rename(data)
-        pytest.skip("this machine does not allow mounts")
-    subprocess.run(["cp", "-a", f"{aside}/.", str(data)], check=True)
-    server.start()
-    yield data
-    server._end(signal.SIGQUIT)
-    subprocess.run(["umount", "-l", str(data)], check=True)
+    subprocess.run(["cp", "-a", data, copy], check=True)
+    with small_disk(data, DISK_MEGABYTES):
+        subprocess.run(["cp", "-a", f"{copy}/.", str(data)], check=True)
+        server.start()
+        yield data
+        server._end(signal.SIGQUIT)
 
 
 async def test_f18_on_a_full_disk_nothing_is_accepted_and_all_that_was_is_there_afterwards(

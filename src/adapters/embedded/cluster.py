@@ -97,7 +97,7 @@ def explained(output: str, directory: Path) -> str:
 
 
 def disk_is_full(directory: Path) -> str:
-    return f"The disk that holds {directory} is full. Make room, and start again: nothing is lost."
+    return f"The disk that holds {directory} is full. Make room: nothing is lost."
 
 
 def _set_passwords(passwords: Passwords) -> str:

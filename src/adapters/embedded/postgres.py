@@ -55,7 +55,8 @@ def attach(directory: Path) -> str | None:
 class EmbeddedPostgres:
     """Owns DIRECTORY from `start` to `stop`. A postmaster that dies in between is started again.
 
-    `notice("postgres.died", exit_status=…, restart_in_seconds=…)` is called then, from another thread.
+    `notice("postgres.died", exit_status=…, restart_in_seconds=…)` is called then, from another thread, with
+    its `reason` where it refuses to start: once, however often it is tried.
     When this process is killed PostgreSQL shuts down by itself (Linux) or at the next start (macOS).
     """
 

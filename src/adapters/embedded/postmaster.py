@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from pathlib import Path
 from psycopg.pq import PGconn, Ping
 
 from adapters.embedded import pid_file
-from adapters.embedded.cluster import explained
+from adapters.embedded.cluster import disk_is_full, explained
 from adapters.embedded.leftovers import server_lock_of, title
 from adapters.embedded.programs import Programs
 from adapters.embedded.server_log import ServerLog
@@ -25,6 +26,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 FIRST_LOOK, LONGEST_LOOK = 0.02, 1.0  # each look during a recovery is a line in PostgreSQL's log
 LIVED_WELL = 60.0  # seconds: who lived that long is restarted without delay
 TRIM_EVERY = 10.0
+FULL_BYTES = 1024 * 1024
+REFUSED = 1  # its exit status where it could not start, or not recover
 FAST_SHUTDOWN_SECONDS = 60.0
 
 Notice = Callable[..., None]
@@ -90,17 +93,30 @@ class Postmaster:
         return PGconn.ping(conninfo.encode()) == Ping.OK
 
     def _keep(self) -> None:
-        pause = FIRST_PAUSE
+        pause, told = FIRST_PAUSE, None
         while True:
-            began = time.monotonic()
+            began, offset = time.monotonic(), self._log.size()
             status = self._live_once()
             if self._gives_up():
                 return
-            pause = FIRST_PAUSE if time.monotonic() - began > LIVED_WELL else pause
-            with suppress(Exception):  # a listener that fails must not cost the database
-                self._notice("postgres.died", exit_status=status, restart_in_seconds=pause)
+            if time.monotonic() - began > LIVED_WELL:
+                pause, told = FIRST_PAUSE, None
+            if status != REFUSED or told != REFUSED:  # while its disk is full it refuses all the time
+                self._tell(status, pause, offset)
+            told = status
             self._stopping.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _tell(self, status: int | None, pause: float, offset: int) -> None:
+        with suppress(Exception):  # a listener that fails must not cost the database
+            facts = {"reason": self._why(offset)} if status == REFUSED else {}
+            self._notice("postgres.died", exit_status=status, restart_in_seconds=pause, **facts)
+
+    def _why(self, offset: int) -> str:
+        """A full disk may have kept PostgreSQL's own word from its log, which lies there too."""
+        if shutil.disk_usage(self._cluster).free < FULL_BYTES:
+            return disk_is_full(self._cluster.parent)
+        return explained(self._log.read_from(offset), self._cluster.parent)
 
     def _live_once(self) -> int | None:
         """Its exit status, or None if it could not even be started (no process, no descriptor left)."""

@@ -1,6 +1,7 @@
 """Free space of the file systems that attempts write to."""
 
 import asyncio
+import errno
 import os
 import time
 from concurrent.futures import Future
@@ -33,9 +34,9 @@ class FilesystemDiskSpace:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 self._free = await asyncio.shield(asyncio.wrap_future(look))
         except TimeoutError:
-            raise DiskUnavailable("The disk of the logs does not answer.") from None
+            raise DiskUnavailable("A disk of data or logs does not answer.") from None
         except OSError as error:
-            raise DiskUnavailable(f"The disk of the logs cannot be asked: {error.strerror}.") from None
+            raise DiskUnavailable(f"A disk of data or logs cannot be used: {error.strerror}.") from None
         self._looked_at = time.monotonic()
         return self._free
 
@@ -43,4 +44,6 @@ class FilesystemDiskSpace:
 def _free_on(directory: Path) -> int:
     """For those who are not root."""
     disk = os.statvfs(directory)
+    if disk.f_files and not disk.f_favail:  # a file system that makes its inodes as it needs them counts none
+        raise OSError(errno.ENOSPC, "no more files can be made on it (inodes)")
     return disk.f_bavail * disk.f_frsize

@@ -11,7 +11,6 @@ from typing import Final
 from dependency_injector.containers import DeclarativeContainer
 from dependency_injector.providers import Callable, Dependency, Provider, Singleton
 
-from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_store import FilesystemLogStore
 from adapters.filesystem.log_upkeep import FilesystemLogUpkeep
 from adapters.filesystem.script_catalog import FilesystemScriptCatalog
@@ -63,7 +62,7 @@ from application.submit_jobs import SubmitBatch, SubmitJobs
 from application.trace_attempt import TraceAttempt
 from entrypoints import from_settings
 from entrypoints.container.database import horizon_holder
-from entrypoints.container.machine import ready_checks, run_directory
+from entrypoints.container.machine import disk_space, ready_checks, run_directory
 from entrypoints.container.outlets import tracer_of
 from entrypoints.container.tokens import verifier_of
 from entrypoints.exposition import Exposition
@@ -110,9 +109,7 @@ class Container(DeclarativeContainer):
         settings.provided.scripts.directory,
         Callable(str, settings.provided.scripts.python),
     )
-    disk: Provider[DiskSpace] = Singleton(
-        FilesystemDiskSpace, settings.provided.logs_directory, settings.provided.data.directory
-    )
+    disk: Provider[DiskSpace] = Singleton(disk_space, settings)
     runner: Provider[ProcessRunner] = Singleton(
         SupervisedProcessRunner, Callable(run_directory, settings), settings.provided.process.user
     )

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from adapters.filesystem.disk_space import FilesystemDiskSpace
 from adapters.filesystem.log_paths import LogPaths
 from adapters.postgres.engine import Database
 from adapters.postgres.schema_version import require_schema
@@ -15,6 +16,7 @@ from adapters.process.supervisor.group import Group
 from application.held_attempts import HeldAttempts
 from application.ports.clock import Clock
 from application.require_disk_space import RequireDiskSpace
+from entrypoints.container.database import EMBEDDED, embedded_exists
 from entrypoints.health import Check, health_checks
 from entrypoints.settings import Settings
 
@@ -45,6 +47,14 @@ def logged_jobs(directory: Path) -> Iterator[UUID]:
         for job in paths.jobs(slice_):
             with suppress(ValueError):
                 yield UUID(job.name)
+
+
+def disk_space(settings: Settings) -> FilesystemDiskSpace:
+    """Of every disk that an attempt needs: an embedded database may lie on one of its own."""
+    places = [settings.logs_directory, settings.data.directory]
+    if settings.database.url is None and embedded_exists(settings):
+        places.append(settings.data.directory / EMBEDDED)
+    return FilesystemDiskSpace(*places)
 
 
 def ready_checks(

@@ -1,12 +1,12 @@
 """What it cannot do it says in a sentence that names the cure, and leaves everything as it was."""
-# ruff: noqa: ASYNC221 - a test waits for what it starts, and nothing else runs meanwhile
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import pytest
 
@@ -15,9 +15,8 @@ from adapters.embedded.account import account_for
 from adapters.embedded.postgres import EmbeddedPostgres
 from adapters.embedded.programs import Programs
 from domain.errors import DatabaseDidNotStart, DataDirectoryInUse, DataDirectoryUnusable
-from tests.integration.embedded.keeping import eventually, execute, keeping, one
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+from tests.integration.embedded.keeping import accepts, eventually, execute, keeping, one, postmaster
+from tests.small_disk import filled, give_room, small_disk
 
 
 async def test_a_second_owner_is_refused_and_does_not_disturb_the_first(
@@ -116,60 +115,62 @@ async def test_a_server_that_was_started_by_hand_is_left_alone(directory: Path, 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount here: {mounted.stderr}")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+def small(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 16):
+        yield tmp_path / "disk"
 
 
-@root_only
-async def test_a_disk_that_is_too_small_for_a_new_database_is_told(small_disk: Path) -> None:
-    server = EmbeddedPostgres(small_disk / "data")
+async def test_a_disk_that_is_too_small_for_a_new_database_is_told(small: Path) -> None:
+    server = EmbeddedPostgres(small / "data")
     with pytest.raises(DatabaseDidNotStart, match=r"is full\. Make room"):
         await server.start()
-    assert not (small_disk / "data" / "cluster").exists()
-    assert not (small_disk / "data" / "cluster.new").exists()
-    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    assert not (small / "data" / "cluster").exists()
+    assert not (small / "data" / "cluster.new").exists()
+    give_room(small, "size=200m")
     assert one(await server.start(), "SELECT 1") == 1
     await server.stop()
 
 
-@root_only
-async def test_a_disk_that_is_full_at_a_later_start_costs_no_data(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
-    server = EmbeddedPostgres(small_disk / "data")
+async def test_a_disk_that_is_full_at_a_later_start_costs_no_data(small: Path) -> None:
+    give_room(small, "size=200m")
+    server = EmbeddedPostgres(small / "data")
     execute(await server.start(), "CREATE TABLE kept ()")
     await server.stop()
-    filler = small_disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
-        _fill(file)
-    with pytest.raises(DatabaseDidNotStart, match=r"is full\. Make room"):
+    with filled(small), pytest.raises(DatabaseDidNotStart, match=r"is full\. Make room"):
         await server.start()
-    filler.unlink()
     assert one(await server.start(), "SELECT count(*) FROM kept") == 0
     await server.stop()
 
 
-def _fill(file: BinaryIO) -> None:
-    while True:
-        file.write(bytes(1 << 16))
-        file.flush()
+async def test_a_disk_that_fills_up_meanwhile_is_told_once_however_often_it_is_tried(small: Path) -> None:
+    """And then it starts by itself."""
+    give_room(small, "size=200m")
+    told: list[Any] = []
+    server = EmbeddedPostgres(small / "data", lambda event, **facts: told.append({"event": event, **facts}))
+    url = await server.start()
+    with filled(small):
+        with (small / "data" / "postgres.log").open("ab") as log:  # the last page has room for a reason
+            log.write(bytes(-log.tell() % os.sysconf("SC_PAGE_SIZE")))
+        postmaster(small / "data").kill()
+        for _ in range(4):
+            before = pid_of(server)
+            eventually(lambda: pid_of(server) != before, "the next try")  # noqa: B023 - called at once
+    eventually(lambda: accepts(url), "it accepts connections again")
+    assert [fact["exit_status"] for fact in told] == [-signal.SIGKILL, 1]
+    assert "is full" in told[1]["reason"]
+    await server.stop()
 
 
-@root_only
-async def test_a_read_only_disk_is_told(small_disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+def pid_of(server: EmbeddedPostgres) -> int:
+    assert server._postmaster is not None
+    assert server._postmaster._process is not None
+    return server._postmaster._process.pid
+
+
+async def test_a_read_only_disk_is_told(small: Path) -> None:
+    give_room(small, "ro")
     with pytest.raises(DataDirectoryUnusable, match="Read-only file system"):
-        await EmbeddedPostgres(small_disk / "data").start()
+        await EmbeddedPostgres(small / "data").start()
 
 
 def test_a_copy_of_the_data_is_a_database_of_its_own(directory: Path, tmp_path: Path) -> None:

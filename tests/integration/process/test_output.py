@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from domain import log_index
 from domain.attempt import Stop
 from domain.log_index import RECORD_BYTES, Record
 from tests.integration.process.rig import CLOCK, Rig, eventually
+from tests.small_disk import small_disk
 
 
 def _streams(log: bytes, index: bytes) -> dict[int, bytes]:
@@ -92,22 +92,15 @@ async def test_a_symbolic_link_is_no_log(rig: Rig) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)  # never left behind, whatever still writes
+def small(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 1):
+        yield tmp_path / "disk"
 
 
-async def test_f45_a_full_disk_neither_blocks_nor_fails_the_program(small_disk: Path, rig: Rig) -> None:
+async def test_f45_a_full_disk_neither_blocks_nor_fails_the_program(small: Path, rig: Rig) -> None:
     """F45: what was written is right, what was not is counted, to the byte."""
     launch = rig.launch(
-        "/bin/sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 0", log=small_disk / "a.log"
+        "/bin/sh", "-c", "head -c 3000000 /dev/zero; echo end >&2; exit 0", log=small / "a.log"
     )
     exit_ = await (await rig.runner.start(launch)).wait()
     assert exit_.exit_code == 0
@@ -116,8 +109,8 @@ async def test_f45_a_full_disk_neither_blocks_nor_fails_the_program(small_disk: 
     _streams(launch.log.read_bytes(), launch.log.with_suffix(".idx").read_bytes())
 
 
-async def test_f45_a_disk_with_room_again_is_written_again(small_disk: Path, rig: Rig) -> None:
-    ballast = small_disk / "ballast"
+async def test_f45_a_disk_with_room_again_is_written_again(small: Path, rig: Rig) -> None:
+    ballast = small / "ballast"
     with pytest.raises(OSError, match="No space"):
         ballast.write_bytes(b"\0" * (2 << 20))
     process = await rig.start_python(
@@ -126,13 +119,13 @@ async def test_f45_a_disk_with_room_again_is_written_again(small_disk: Path, rig
         "open('full', 'w').close()\n"
         "while not os.path.exists('room'): time.sleep(0.01)\n"
         "os.write(1, b'kept')",
-        log=small_disk / "a.log",
+        log=small / "a.log",
     )
     await eventually((rig.directory / "full").exists)
     ballast.unlink()
     (rig.directory / "room").touch()
     exit_ = await process.wait()
-    written = (small_disk / "a.log").read_bytes()
+    written = (small / "a.log").read_bytes()
     note = f"\n[etl: {exit_.log_lost_bytes} bytes lost: they could not be written]\n".encode()
     before, after = (b"\n" + written).split(
         note

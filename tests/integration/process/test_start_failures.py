@@ -14,6 +14,7 @@ from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.wakeup import Wakeup
 from domain.attempt import Exit
 from tests.integration.process.rig import CLOCK, WAYS, Rig, a_rig, eventually
+from tests.small_disk import small_disk
 
 
 @pytest.fixture(params=WAYS)
@@ -214,3 +215,29 @@ def test_every_error_number_has_a_sentence(step: str, number: int) -> None:
     assert text.endswith(".")
     assert "{" not in text
     assert "/srv" not in text
+
+
+@pytest.mark.parametrize("inodes", [0, 1, 2, 3], ids=["directory", "socket", "record", "scratch"])
+async def test_f45_an_attempt_whose_files_cannot_be_made_says_that_the_machine_is_full(
+    tmp_path: Path, inodes: int
+) -> None:
+    """F45: or the worker would fail its whole queue, job by job. Then it starts again."""
+    with small_disk(tmp_path / "run", 4, "nr_inodes=50"):
+        async with a_rig(tmp_path) as rig:
+            ballast = [tmp_path / "run" / f"ballast-{number}" for number in range(free_inodes(rig) - inodes)]
+            for file in ballast:
+                file.touch()
+            process = await rig.start("/bin/true")
+            exit_ = await process.wait()
+            assert (exit_.exit_code, exit_.machine_full) == (None, True)
+            assert exit_.start_error is not None
+            assert "ENOSPC" in exit_.start_error
+            await process.forget()
+            for file in ballast:
+                file.unlink()
+            again, _ = await rig.run("/bin/true")
+            assert again.exit_code == 0
+
+
+def free_inodes(rig: Rig) -> int:
+    return os.statvfs(rig.run_directory).f_favail

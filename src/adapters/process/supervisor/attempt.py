@@ -106,8 +106,7 @@ def _in_its_places(given: Launch, supervisor: Supervisor) -> dict[str, Any]:
     try:
         scratch.make(given.work_directory, given.user)
     except OSError as error:
-        why = start_errors.described(error.errno or 0)
-        return {"start_error": f"The scratch directory could not be made: {why}."}
+        return {**start_errors.of_the_scratch(error.errno or 0)}
     return supervisor.run()
 
 

@@ -5,6 +5,7 @@ import os
 from typing import TypedDict
 
 _TOO_MANY = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 FULL = "The machine could not make another process: too many are running, or too little memory is free."
 
 _DIRECTORY = {
@@ -60,7 +61,12 @@ def sentence(program: str, step: str, number: int) -> str:
 def of_the_machine(number: int) -> Facts:
     """Where not even a supervisor could be made."""
     why = FULL if number in _TOO_MANY else f"The supervisor could not be started: {described(number)}."
-    return Facts(start_error=why, machine_full=number in _TOO_MANY)
+    return Facts(start_error=why, machine_full=number in _TOO_MANY | _NO_ROOM)
+
+
+def of_the_scratch(number: int) -> Facts:
+    why = f"The scratch directory could not be made: {described(number)}."
+    return Facts(start_error=why, machine_full=number in _NO_ROOM)
 
 
 def of_the_program(program: str, step: str, number: int) -> Facts:
