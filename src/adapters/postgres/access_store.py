@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -67,10 +67,10 @@ class PostgresAccessStore:
         return await self._finds(digest)
 
     async def list(self) -> Sequence[ApiKey]:
-        return [mapping.api_key(row) for row in await self._rows(_LIST, {})]
+        return [mapping.api_key(row) for row in await self._database.rows(_LIST)]
 
     async def revoke(self, key_id: UUID, at: datetime) -> ApiKey:
-        rows = await self._rows(_REVOKE, {"id": key_id, "at": at})
+        rows = await self._database.rows(_REVOKE, {"id": key_id, "at": at})
         if not rows:
             raise KeyNotFound(f"There is no API key {key_id}.")
         return mapping.api_key(rows[0])
@@ -83,7 +83,3 @@ class PostgresAccessStore:
         rows = await self._database.at_once(_FIND, {"digests": list(set(digests))})
         found = {key.digest: key for key in map(mapping.api_key, rows)}
         return [found.get(digest) for digest in digests]
-
-    async def _rows(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
-        async with self._database.transaction() as connection:
-            return (await connection.execute(statement, values)).all()

@@ -2,13 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeVar, cast
 
 from psycopg.rows import namedtuple_row
-from sqlalchemy import text
+from sqlalchemy import Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -84,6 +84,11 @@ class Database:
         with told_in_our_words():
             async with _transaction(engine, self._pulse) as connection:
                 yield connection
+
+    async def rows(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """Those of one statement in a transaction of its own, which is not run again."""
+        async with self.transaction() as connection:
+            return (await connection.execute(statement, values)).all()
 
     async def run(self, work: Work[Result], *, reserved: bool = False) -> Result:
         """`work` in one transaction, run again after a deadlock or a serialization failure."""

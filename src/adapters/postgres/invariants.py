@@ -62,7 +62,7 @@ BROKEN: Final = {
 """By invariant, the statement that finds `job_id` and `scope` of what breaks it."""
 
 # Looks at whole tables, unlike every other statement (connecting.py).
-_WHOLE_TABLES: Final = text("SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on")
+_WHOLE_TABLES: Final = (text("SET LOCAL enable_seqscan = on"), text("SET LOCAL enable_hashjoin = on"))
 _UNKNOWN: Final = text("""
 SELECT i AS id FROM unnest(CAST(:ids AS uuid[])) AS i
 WHERE NOT EXISTS (SELECT FROM etl.job j WHERE j.id = i)
@@ -73,8 +73,8 @@ async def look(database: Database) -> Sequence[Breach]:
     """Each statement sees one moment. A lost wake-up is one of these for a few seconds: look again."""
 
     async def work(connection: AsyncConnection) -> list[Breach]:
-        for setting in _WHOLE_TABLES.text.split(";"):
-            await connection.execute(text(setting))
+        for setting in _WHOLE_TABLES:
+            await connection.execute(setting)
         found: list[Breach] = []
         for invariant, statement in BROKEN.items():
             rows = await connection.execute(text(f"{statement} LIMIT {MOST}"))
@@ -104,12 +104,10 @@ async def logs_expected(
     says `told` already.
     """
     given = {"host": host, "seconds": since_seconds, "told": told, "limit": MOST}
-    async with database.transaction() as connection:
-        rows = await connection.execute(_LOGS, given)
-        return {LogRef(job_id=row.job_id, fence=row.fence): row.number for row in rows}
+    rows = await database.rows(_LOGS, given)
+    return {LogRef(job_id=row.job_id, fence=row.fence): row.number for row in rows}
 
 
 async def without_job(database: Database, job_ids: Sequence[UUID]) -> Sequence[UUID]:
     """Those of `job_ids` that there is no job of."""
-    async with database.transaction() as connection:
-        return [row.id for row in await connection.execute(_UNKNOWN, {"ids": list(job_ids)})]
+    return [row.id for row in await database.rows(_UNKNOWN, {"ids": list(job_ids)})]

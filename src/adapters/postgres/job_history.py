@@ -63,12 +63,12 @@ class PostgresJobHistory:
         if len(digits) > HEX_DIGITS or not all(d in "0123456789abcdef" for d in digits):
             return []
         low, high = UUID(digits.ljust(HEX_DIGITS, "0")), UUID(digits.ljust(HEX_DIGITS, "f"))
-        rows = await self._rows(_FIND, {"low": low, "high": high, "limit": limit})
+        rows = await self._database.rows(_FIND, {"low": low, "high": high, "limit": limit})
         return [row.id for row in rows]
 
     async def list(self, matching: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
         statement, values = listing.query(matching, before, limit)
-        return [mapping.job(row) for row in await self._rows(text(statement), values)]
+        return [mapping.job(row) for row in await self._database.rows(text(statement), values)]
 
     async def attempts(self, job_id: UUID) -> Sequence[Attempt]:
         return [mapping.attempt(row) for row in await self._of(job_id, _ATTEMPTS)]
@@ -80,7 +80,7 @@ class PostgresJobHistory:
         return await surrounding.look(self._database, job)
 
     async def prune(self, finished_before: datetime, limit: int) -> Sequence[UUID]:
-        rows = await self._rows(_PRUNE, {"before": finished_before, "limit": limit})
+        rows = await self._database.rows(_PRUNE, {"before": finished_before, "limit": limit})
         return [row.id for row in rows]
 
     async def _get(self, job_ids: Sequence[UUID]) -> Sequence[Job | Exception]:
@@ -96,10 +96,6 @@ class PostgresJobHistory:
             return rows
 
         return await self._database.run(work)
-
-    async def _rows(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
-        async with self._database.transaction() as connection:
-            return (await connection.execute(statement, values)).all()
 
 
 def _not_found(job_id: UUID) -> JobNotFound:

@@ -14,6 +14,17 @@ LOCK: Final = 0x65746C02
 ANSWER_SECONDS: Final = 5.0
 _LOST: Final = (psycopg.Error, OSError)
 
+# The user timeout is for an answer that was on its way: no keepalive is sent while one is not acknowledged.
+_KEEPALIVE: Final = (
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
+)
+_HOLD: Final = """
+SELECT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
+    AND classid = 0 AND objid = %(lock)s AND objsubid = 1
+) OR pg_try_advisory_lock(%(lock)s)
+"""
+
 
 class PostgresLeadership:
     """Leadership. Has a connection of its own, straight to the server: such a lock does not survive a
@@ -22,7 +33,7 @@ class PostgresLeadership:
 
     def __init__(self, url: str) -> None:
         # Without keepalive settings of the server a leader whose machine vanished would lead for hours.
-        self._conninfo = conninfo(url, options=f"-c statement_timeout={ANSWER_SECONDS:g}s {KEEPALIVE}")
+        self._conninfo = conninfo(url, options=f"-c statement_timeout={ANSWER_SECONDS:g}s {_KEEPALIVE}")
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
 
@@ -65,16 +76,3 @@ class PostgresLeadership:
         if connection is not None:
             with contextlib.suppress(*_LOST):
                 await connection.close()
-
-
-# The user timeout is for an answer that was on its way: no keepalive is sent while one is not acknowledged.
-KEEPALIVE: Final = (
-    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3 -c tcp_user_timeout=10s"
-)
-
-_HOLD: Final = """
-SELECT EXISTS (
-    SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()
-    AND classid = 0 AND objid = %(lock)s AND objsubid = 1
-) OR pg_try_advisory_lock(%(lock)s)
-"""

@@ -22,6 +22,7 @@ MAX_UNITS: Final = 10_000
 """A limit above this is none that a person set on purpose; it is held to this many."""
 
 # Recounting a scope excludes claims of it: they share this lock, and it costs no write.
+_EXCLUDE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope, 0))")
 _TRY_SHARE: Final = text("""
 SELECT scope FROM unnest(CAST(:scopes AS text[])) AS scope
 WHERE pg_try_advisory_xact_lock_shared(hashtextextended(scope, 0))
@@ -102,6 +103,11 @@ def needs(job: Job, slots: int | None) -> tuple[Need, ...]:
     found = () if slots is None else (Need(queue_scope(job.spec.queue), slots),)
     key = job.spec.concurrency
     return found if key is None else (*found, Need(key_scope(key.key), key.limit))
+
+
+async def exclude(connection: AsyncConnection, scope: str) -> None:
+    """No claim of this scope is in flight from here to the commit."""
+    await connection.execute(_EXCLUDE, {"scope": scope})
 
 
 async def ensure(connection: AsyncConnection, jobs: Iterable[Job]) -> None:

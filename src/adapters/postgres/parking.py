@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-_EXCLUDE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope, 0))")
+from adapters.postgres import limits
+
 _UNPARK: Final = text("""
 WITH room AS (
     SELECT scope, count(*) FILTER (WHERE job_id IS NULL) AS units, greatest(
@@ -105,7 +106,7 @@ async def count_again(connection: AsyncConnection, scope: str, units: int | None
     What runs beyond the limit keeps a unit above it. Excludes claims of this scope until the commit.
     """
     kind, _, name = scope.partition(":")
-    await connection.execute(_EXCLUDE, {"scope": scope})
+    await limits.exclude(connection, scope)
     holders = await connection.execute(_HOLDERS, {"by_key": kind == "key", "name": name})
     held = [row.job_id for row in holders]
     if units is None:

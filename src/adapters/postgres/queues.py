@@ -30,7 +30,6 @@ FROM etl.queue s LEFT JOIN (
 ) c ON c.queue = s.name
 WHERE CAST(:name AS text) IS NULL OR s.name = :name ORDER BY s.name COLLATE "C"
 """)
-_EXCLUDE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:scope, 0))")
 _PAUSE: Final = text("""
 UPDATE etl.queue SET paused_at = clock_timestamp(), paused_by = :by WHERE name = :name AND paused_at IS NULL
 """)
@@ -74,7 +73,7 @@ async def read(connection: AsyncConnection, name: str | None = None) -> Sequence
 
 async def pause(connection: AsyncConnection, name: str, by: str) -> Queue:
     # Claims in flight are waited for: when this has returned, no later claim is from this queue.
-    await connection.execute(_EXCLUDE, {"scope": limits.queue_scope(name)})
+    await limits.exclude(connection, limits.queue_scope(name))
     await connection.execute(_PAUSE, {"name": name, "by": by})
     return await _one(connection, name)
 
@@ -87,7 +86,7 @@ async def resume(connection: AsyncConnection, name: str) -> Queue:
 async def set_slots(connection: AsyncConnection, name: str, slots: int | None) -> Queue:
     """Counts what runs into the new limit: no claim is in flight while this holds its lock."""
     scope = limits.queue_scope(name)
-    await connection.execute(_EXCLUDE, {"scope": scope})
+    await limits.exclude(connection, scope)
     await connection.execute(_SET_SLOTS, {"name": name, "slots": slots})
     await parking.count_again(connection, scope, slots or 0)
     await parking.unpark_all(connection, scope)

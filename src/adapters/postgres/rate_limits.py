@@ -54,5 +54,4 @@ class PostgresRateLimits:
         return Taken.of(rate, row.granted, row.full_in)
 
     async def forget(self) -> int:
-        async with self._database.transaction() as connection:
-            return len((await connection.execute(_FORGET, {"limit": BATCH})).all())
+        return len(await self._database.rows(_FORGET, {"limit": BATCH}))

@@ -72,7 +72,7 @@ class PostgresWorkerRegistry:
             "queues": list(worker.queues),
             "labels": mapping.document(dict(worker.labels)),
         }
-        if not await self._rows(_JOIN, {**row, **_seconds(terms)}):
+        if not await self._database.rows(_JOIN, {**row, **_seconds(terms)}):
             raise Conflict(f"Session {worker.id} was used before.")
 
     async def renew(self, session_id: UUID, terms: LeaseTerms) -> Renewal | None:
@@ -96,14 +96,10 @@ class PostgresWorkerRegistry:
             return mapping.worker((await connection.execute(_ONE, {"id": worker_id})).one())
 
     async def list(self) -> Sequence[Worker]:
-        return [mapping.worker(row) for row in await self._rows(_LIVING, {})]
+        return [mapping.worker(row) for row in await self._database.rows(_LIVING)]
 
     async def forget_dead(self, older_than_seconds: float) -> int:
-        return len(await self._rows(_FORGET, {"seconds": older_than_seconds}))
-
-    async def _rows(self, statement: Any, values: dict[str, Any]) -> Sequence[Any]:
-        async with self._database.transaction() as connection:
-            return (await connection.execute(statement, values)).all()
+        return len(await self._database.rows(_FORGET, {"seconds": older_than_seconds}))
 
 
 def _seconds(terms: LeaseTerms) -> dict[str, float]:
