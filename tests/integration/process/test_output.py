@@ -62,6 +62,21 @@ async def test_f44_who_closes_its_output_at_once_ends_as_any_other(rig: Rig) -> 
     assert (exit_.exit_code, log) == (6, b"")
 
 
+async def test_who_closes_one_output_is_heard_on_the_other(rig: Rig) -> None:
+    exit_, log = await rig.run_sh("exec >&-; sleep 0.3; echo late >&2; exit 6")
+    assert (exit_.exit_code, log) == (6, b"late\n")
+
+
+async def test_who_writes_nothing_leaves_an_empty_log(rig: Rig) -> None:
+    for _ in range(20):  # by one supervisor: what listened to one attempt's pipes is not left for the next
+        process = await rig.start("/bin/true")
+        exit_ = await process.wait()
+        assert (exit_.exit_code, exit_.log_bytes, exit_.log_lost_bytes) == (0, 0, 0)
+        assert rig.log(process) == rig.log_file(process).with_suffix(".idx").read_bytes() == b""
+        await process.forget()
+    assert (await rig.run_sh("echo word"))[1] == b"word\n"
+
+
 async def test_f47_output_just_before_a_crash_is_kept(rig: Rig) -> None:
     """F47: the farewell of a program that is killed a moment later."""
     for _ in range(20):
@@ -93,7 +108,7 @@ async def test_a_symbolic_link_is_no_log(rig: Rig) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", 1):
+    with small_disk(tmp_path / "disk", 2):
         yield tmp_path / "disk"
 
 
@@ -112,7 +127,7 @@ async def test_f45_a_full_disk_neither_blocks_nor_fails_the_program(small: Path,
 async def test_f45_a_disk_with_room_again_is_written_again(small: Path, rig: Rig) -> None:
     ballast = small / "ballast"
     with pytest.raises(OSError, match="No space"):
-        ballast.write_bytes(b"\0" * (2 << 20))
+        ballast.write_bytes(b"\0" * (4 << 20))
     process = await rig.start_python(
         "import os, time\n"
         "os.write(1, b'x' * (4 << 20))\n"  # more than the pipe holds: once it is written, some is lost

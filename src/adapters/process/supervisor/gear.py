@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from adapters.process.supervisor import limits
+from adapters.process.supervisor.ears import Ears
 from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.home import Home
 from adapters.process.supervisor.kernel import LINUX, Fuse, forbid_new_privileges
@@ -15,7 +16,7 @@ from adapters.process.supervisor.wakeup import Wakeup
 class Gear(NamedTuple):
     """`leash`: None where the kernel has none, `home` where no group may be made."""
 
-    wakeup: Wakeup
+    ears: Ears
     fuse: Fuse
     score: OomScore
     leash: Leash | None
@@ -47,7 +48,9 @@ class Gear(NamedTuple):
 def make(home: str | None) -> Gear:
     """In a process that does nothing else, and has no secrets yet."""
     forbid_new_privileges()
-    return Gear(Wakeup(), Fuse(), OomScore(), _leash(), None if home is None else Home(home))
+    ears, wakeup = Ears(), Wakeup()
+    ears.on(wakeup.fileno(), lambda _: wakeup.clear())
+    return Gear(ears, Fuse(), OomScore(), _leash(), None if home is None else Home(home))
 
 
 def _leash() -> Leash | None:

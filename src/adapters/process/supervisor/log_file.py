@@ -21,13 +21,13 @@ class Part:
         self._log = self._index = _CLOSED
         self._index_size = 0
 
-    def open(self) -> bool:
+    def open(self, flags: int = 0) -> bool:
         """False where it cannot be; to be tried again."""
         try:
             if self._index == _CLOSED:
-                self._index = os.open(self._paths[1], _FLAGS, 0o600)
+                self._index = os.open(self._paths[1], _FLAGS | flags, 0o600)
             if self._log == _CLOSED:
-                self._log = os.open(self._paths[0], _FLAGS, 0o600)
+                self._log = os.open(self._paths[0], _FLAGS | flags, 0o600)
                 _say_that_it_is_written(self._log)
         except OSError:
             return False
@@ -116,9 +116,9 @@ class LogFile:
         first = self._before or self._part
         return 0 if first is self._head else first.start - self._head.stop
 
-    def open(self) -> bool:
-        """False where it cannot be; `append` tries again."""
-        return self._part.open()
+    def open(self, flags: int = 0) -> bool:
+        """False where it cannot be; `append` tries again. `flags` of the file besides those for appending."""
+        return self._part.open(flags)
 
     def append(self, stream: int, at_us: int, chunk: bytes) -> None:
         if self._unsaid_bytes and self._part.has_room():

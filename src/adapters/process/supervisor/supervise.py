@@ -1,6 +1,5 @@
 """One running attempt: its timers, its control connections, its end."""
 
-import select
 import signal
 import socket
 from collections.abc import Callable
@@ -43,9 +42,8 @@ class Supervisor:
         self._launch = launch
         self._listener = listener
         self._connections: dict[int, Channel] = {}
-        self._poll = select.poll()
         self._own = own
-        self._wakeup = own.wakeup
+        self._ears = own.ears
         self._told: dict[str, Any] | None = None
         self._dismissed = False
         self._tree = Descendants()
@@ -55,8 +53,7 @@ class Supervisor:
         self._fuse = own.fuse
         self._kill_at = _NEVER
         self._measure_at = _NEVER
-        self._poll.register(self._wakeup, select.POLLIN)
-        self._poll.register(listener, select.POLLIN)
+        self._ears.on(listener.fileno(), lambda _: self._accept())
         self._connect(control)
 
     def run(self) -> dict[str, Any]:
@@ -95,7 +92,7 @@ class Supervisor:
         """
         until = _NEVER if seconds is None else kernel.elapsed_ns() + int(seconds * 1e9)
         while self._connections and not self._dismissed and (now := kernel.elapsed_ns()) < until:
-            self._listen(min(until - now, _LONGEST_WAIT_NS))
+            self._ears.listen(min(until - now, _LONGEST_WAIT_NS))
         return self._dismissed
 
     def outlast(self, forget: Callable[[], None]) -> None:
@@ -108,7 +105,7 @@ class Supervisor:
                 is_over = True
                 forget()
                 self.let_go()
-            self._listen(_IDLE_NS)
+            self._ears.listen(_IDLE_NS)
             self._tree.reap()
         self._leave_the_group()
 
@@ -117,11 +114,11 @@ class Supervisor:
         for descriptor, channel in self._connections.items():
             if self._dismissed:
                 channel.send({"forgotten": True})
-            self._poll.unregister(descriptor)
+            self._ears.off(descriptor)
             channel.close()
         self._connections.clear()
         if self._listener.fileno() >= 0:
-            self._poll.unregister(self._listener)
+            self._ears.off(self._listener.fileno())
             self._listener.close()
 
     # -- the life of the tree ----------------------------------------------------------------------
@@ -138,7 +135,7 @@ class Supervisor:
             pump.abandon()
             self._leave_the_group()
             return {**start_errors.of_the_program(self._launch.argv[0], failed.step, failed.number)}
-        pump.start()
+        pump.start(self._ears, beside=launch.attempt_directory)
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
         self._measure_at = self._started + _FIRST_MEASURE_NS if kernel.LINUX else _NEVER
@@ -211,16 +208,7 @@ class Supervisor:
         until = min(now + _LONGEST_WAIT_NS, self._kill_at, self._deadline, self._measure_at, self._poll_at)
         if self._stopped is None and not self._ended:
             until = min(until, self._timeout_at)
-        self._listen(max(0, until - now))
-
-    def _listen(self, nanoseconds: int) -> None:
-        for descriptor, _ in self._poll.poll(nanoseconds / 1e6 + 0.1):
-            if descriptor == self._wakeup.fileno():
-                self._wakeup.clear()
-            elif descriptor == self._listener.fileno():
-                self._accept()
-            else:
-                self._obey(descriptor)
+        self._ears.listen(max(0, until - now))
 
     # -- the worker's side -------------------------------------------------------------------------
 
@@ -233,15 +221,16 @@ class Supervisor:
             self._connect(Channel(connection))
 
     def _connect(self, channel: Channel) -> None:
-        self._connections[channel.fileno()] = channel
-        self._poll.register(channel, select.POLLIN)
+        descriptor = channel.fileno()
+        self._connections[descriptor] = channel
+        self._ears.on(descriptor, lambda _: self._obey(descriptor))
         if self._told is not None:
             channel.send({"exit": self._told})
 
     def _obey(self, descriptor: int) -> None:
         messages = self._connections[descriptor].receive()
         if messages is None:  # the worker is gone or lets go; the program goes on
-            self._poll.unregister(descriptor)
+            self._ears.off(descriptor)
             self._connections.pop(descriptor).close()
             return
         for message in messages:
