@@ -167,7 +167,9 @@ def _tree(pid: int, below: dict[int, list[int]]) -> Iterator[int]:
 
 
 def _anonymous(pid: int) -> int:
-    """Not what it shares: of a database that would be its cache, which may fill."""
+    """Not what it shares by mapping: of a database that would be its cache, which may fill. Pages that a fork
+    has not written to yet are counted in both: a sum over supervisors is more than they take.
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.process.rig import WAYS, Rig, a_rig, looks_into_the_zygote
+from tests.integration.process.rig import WAYS, Rig, a_rig, eventually, looks_into_the_zygote
 
 SOURCE_ROOT = Path(__file__).parents[3] / "src"
 _PR_CAPBSET_DROP = 24
@@ -109,13 +109,24 @@ async def test_the_scratch_directory_is_private_and_removed_with_the_attempt(rig
         "os.chdir(os.environ['ETL_WORK_DIR'])\n"
         "print(oct(os.stat('.').st_mode & 0o777), os.listdir('.'))\n"
         "open('file', 'w').write('x'); os.symlink('/', 'link'); os.mkfifo('fifo')\n"
-        "for _ in range(1500): os.mkdir('d'); open('d/f', 'w').close(); os.chdir('d')\n"
-        "os.chmod('.', 0)"
+        "os.mkdir('d'); os.chmod('d', 0); os.chmod('.', 0)"
     )
     assert (await process.wait()).exit_code == 0
     assert rig.log(process) == b"0o700 []\n"
     assert not rig.scratch(process).exists()
     assert _exists("/bin/sh")
+
+
+async def test_a_scratch_directory_of_any_depth_is_removed(rig: Rig) -> None:
+    """The end waits for it for some seconds, no longer: a slow disk may take more."""
+    process = await rig.start_python(
+        "import os\n"
+        "os.chdir(os.environ['ETL_WORK_DIR'])\n"
+        "for _ in range(1500): os.mkdir('d'); open('d/f', 'w').close(); os.chdir('d')\n"
+        "os.chmod('.', 0)"
+    )
+    assert (await process.wait()).exit_code == 0
+    await eventually(lambda: not rig.scratch(process).exists())
 
 
 async def test_attempts_are_for_the_worker_alone(rig: Rig) -> None:
