@@ -43,6 +43,10 @@ def job(state: str = "succeeded", **changes: Any) -> dict[str, Any]:
     }
 
 
+def page(*items: object, next_cursor: str | None = None) -> tuple[int, object]:
+    return 200, {"items": list(items), "next_cursor": next_cursor}
+
+
 @dataclass
 class FakeServer:
     """`answers` by `METHOD /path` (without the base), each (status, body), JSON unless it is bytes; `events`

@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import PROGRAM, Etl, environment
-from tests.integration.cli.fake_server import CUT, JOB_ID, FakeServer, job, line
-
-
-def page(*items: object, next_cursor: str | None = None) -> tuple[int, object]:
-    return 200, {"items": list(items), "next_cursor": next_cursor}
+from tests.integration.cli.fake_server import CUT, JOB_ID, FakeServer, job, line, page
 
 
 def test_ls_shows_a_line_a_job_and_passes_its_filters_on(fake: FakeServer, etl: Etl) -> None:
@@ -224,122 +220,6 @@ def test_keys_are_listed_and_revoked_by_prefix(fake: FakeServer, etl: Etl) -> No
     assert fake.requests[-1][0] == "DELETE /keys/k1"
 
 
-def test_a_key_that_is_not_accepted_names_the_cure(fake: FakeServer, etl: Etl) -> None:
-    fake.answers["GET /jobs"] = (401, {"detail": "This API key is not valid."})
-    done = etl("ls")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"etl: This API key is not valid. Set ETL_API_KEY")
-
-
-def test_a_server_that_is_away_is_one_line(etl: Etl) -> None:
-    done = etl("ls", ETL_URL="http://127.0.0.1:9")
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert b"No answer from http://127.0.0.1:9" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"ETL_URL": "http://[::1"}, "http://[::1 is no address"),
-        ({"ETL_API_KEY": "“etl_secret”"}, "ETL_API_KEY is no key"),
-        ({"ETL_API_KEY_FILE": sys.executable}, "ETL_API_KEY_FILE is no key"),
-    ],
-)
-def test_what_cannot_be_an_address_or_a_key_is_one_line(
-    etl: Etl, variables: dict[str, str], said: str
-) -> None:
-    done = etl("ls", **variables)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert said in done.stderr.decode()
-
-
-@pytest.mark.parametrize("status", [200, 301])
-def test_a_server_of_something_else_is_one_line(fake: FakeServer, etl: Etl, status: int) -> None:
-    fake.answers["GET /jobs"] = (status, b"<html>Welcome</html>")
-    done = etl("ls")
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert fake.url.encode() in done.stderr
-
-
-def test_without_a_server_the_way_to_one_is_told(etl: Etl) -> None:
-    done = etl("ls", ETL_URL="", ETL_API_KEY="")
-    assert done.returncode == 1
-    assert b"Start one with `etl serve`, or set ETL_URL." in done.stderr
-
-
-def test_the_server_of_this_machine_is_found_with_its_key(fake: FakeServer, etl: Etl, tmp_path: Path) -> None:
-    (tmp_path / ".etl").mkdir()
-    (tmp_path / ".etl" / "server.json").write_text(json.dumps({"url": fake.url, "pid": os.getpid()}))
-    (tmp_path / ".etl" / "admin.key").write_text("etl_admin\n")
-    fake.answers["GET /jobs"] = page()
-    assert etl("ls", ETL_URL="", ETL_API_KEY="").returncode == 0
-    assert fake.headers[-1]["Authorization"] == "Bearer etl_admin"
-
-
-def test_the_admin_key_is_not_sent_to_another_address(fake: FakeServer, etl: Etl, tmp_path: Path) -> None:
-    (tmp_path / ".etl").mkdir()
-    (tmp_path / ".etl" / "server.json").write_text(json.dumps({"url": "http://other", "pid": os.getpid()}))
-    (tmp_path / ".etl" / "admin.key").write_text("etl_admin\n")
-    fake.answers["GET /jobs"] = page()
-    etl("ls", ETL_API_KEY="")
-    assert "Authorization" not in fake.headers[-1]
-
-
-def test_a_server_that_died_is_not_asked(fake: FakeServer, etl: Etl, tmp_path: Path) -> None:
-    gone = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
-    )
-    (tmp_path / ".etl").mkdir()
-    (tmp_path / ".etl" / "server.json").write_text(json.dumps({"url": fake.url, "pid": int(gone.stdout)}))
-    assert etl("ls", ETL_URL="", ETL_API_KEY="").returncode == 1
-    assert fake.requests == []
-
-
-def test_config_show_names_value_and_place_and_hides_secrets(etl: Etl) -> None:
-    done = etl("config", "show", "--http-port=9", "--json", ETL_DATABASE__URL="postgresql://u:hunter2@h/d")
-    found = {row["setting"]: row for row in json.loads(done.stdout)}
-    assert (found["http.port"]["value"], found["http.port"]["from"]) == ("9", "--http.port")
-    assert (found["database.url"]["value"], found["database.url"]["from"]) == ("***", "ETL_DATABASE__URL")
-    assert b"hunter2" not in done.stdout
-
-
-@pytest.mark.parametrize(
-    "arguments", ["serve --http.prot 1", "serve --worker.poll 5", "config show --http.port"]
-)
-def test_a_wrong_setting_stops_the_start_with_one_line(etl: Etl, arguments: str) -> None:
-    done = etl(*arguments.split())
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith(b"etl: --")
-
-
-@pytest.mark.parametrize("arguments", ["doctor", "migrate", "db dump file", "config show", "openapi"])
-def test_whoever_reads_the_settings_takes_them_as_flags(etl: Etl, arguments: str) -> None:
-    done = etl(*arguments.split(), "--http.port=many")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"etl: --http.port: 'many' is wrong")
-
-
-@pytest.mark.parametrize(
-    "arguments", [b"ls --script caf\xe9.py", b"queues pause caf\xe9", b"run a.sh caf\xe9"]
-)
-def test_what_is_not_utf_8_is_refused_before_anything_is_sent(
-    fake: FakeServer, etl: Etl, arguments: bytes
-) -> None:
-    done = etl(*arguments.split())
-    assert (done.returncode, fake.requests) == (2, [])
-    assert done.stderr.startswith(b"etl: 'caf\\udce9")
-
-
-@pytest.mark.parametrize("arguments", ["serve", "db restore file"])
-def test_a_directory_that_cannot_be_made_is_one_line(etl: Etl, tmp_path: Path, arguments: str) -> None:
-    (tmp_path / "link").symlink_to("nowhere")
-    done = etl(*arguments.split(), "--data.directory=link")
-    assert (done.returncode, done.stdout) == (2, b"")
-    said = f"etl: data.directory: {tmp_path}/link cannot be made: File exists.\n"
-    assert done.stderr.decode() == said
-
-
 def test_an_empty_id_names_nothing(fake: FakeServer, etl: Etl) -> None:
     fake.answers["GET /workers"] = page({"id": "w1"})
     fake.answers["GET /keys"] = page({"id": "k1"})
@@ -347,34 +227,3 @@ def test_an_empty_id_names_nothing(fake: FakeServer, etl: Etl) -> None:
         done = etl(*arguments)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert {call for call, _ in fake.requests} <= {"GET /workers", "GET /keys"}
-
-
-@pytest.mark.parametrize("arguments", ["nope", "ls --nope", "show", "logs", "cancel", "ls --limit x"])
-def test_bad_usage_ends_with_2(etl: Etl, arguments: str) -> None:
-    done = etl(*arguments.split())
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr
-
-
-@pytest.mark.parametrize("arguments", ["--help", "run --help", "queues --help", "--version"])
-def test_help_is_on_stdout(etl: Etl, arguments: str) -> None:
-    done = etl(*arguments.split())
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout
-
-
-@pytest.mark.parametrize("arguments", ["ls", "config show", "--help"])
-def test_a_client_does_not_import_the_server(fake: FakeServer, tmp_path: Path, arguments: str) -> None:
-    fake.answers["GET /jobs"] = page()
-    program = [sys.executable, "-I", "-X", "importtime", str(PROGRAM), *arguments.split()]
-    done = subprocess.run(program, cwd=tmp_path, env=environment(fake), capture_output=True, check=True)
-    imported = {row.rsplit(b"|", 1)[-1].strip().decode() for row in done.stderr.splitlines()}
-    assert "entrypoints.cli.main" in imported
-    assert not imported & {"litestar", "sqlalchemy", "psycopg", "dependency_injector", "uvicorn"}
-
-
-def test_packages_of_the_same_names_elsewhere_do_not_break_a_start(etl: Etl, tmp_path: Path) -> None:
-    for name in ("domain", "application", "adapters", "entrypoints", "httpx"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("raise SystemExit('hostile')\n")
-    assert etl("config", "show", PYTHONPATH=str(tmp_path)).returncode == 0
