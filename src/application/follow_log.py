@@ -10,7 +10,7 @@ from uuid import UUID
 from application.job_reads import JobRead, JobReads
 from application.log_pages import LogPage, LogPages
 from application.ports.log_store import LogStore
-from application.ports.notifier import JobChanged, Notifier, Reconnected, Subscription
+from application.ports.notifier import Notifier, Subscription, changes_of
 from application.read_log import FoundLog, Position, found_log
 from domain.errors import LogElsewhere, LogGone
 from domain.job import Job
@@ -68,7 +68,7 @@ class FollowLog:
     ) -> AsyncIterator[LogEvent]:
         """`after` is the cursor of the last line that the reader has. Raises JobNotFound, InvalidCursor."""
         position, told = Position.parse(after), None
-        async with self.notifier.subscribe() as notices:
+        async with self.notifier.subscribe(changes_of(job_id)) as notices:
             while True:
                 # The job is read before its log: when it is final here, its logs are complete.
                 read = await self.jobs.fresh(job_id)
@@ -92,7 +92,7 @@ class FollowLog:
                     yield LogEnd(job)
                     return
                 else:
-                    while await _news(job_id, notices) is News.NONE:
+                    while await _news(notices) is News.NONE:
                         yield Quiet()
                         if await self._is_another(job):
                             break
@@ -117,7 +117,7 @@ class FollowLog:
                 return
             news = News.NONE
             while news is News.NONE:
-                news = await _news(job.id, notices, self.logs.grown(log.ref, page.size, POLL_SECONDS))
+                news = await _news(notices, self.logs.grown(log.ref, page.size, POLL_SECONDS))
                 if news is News.NONE:
                     yield Quiet()
                     if await self._is_another(job):
@@ -133,11 +133,9 @@ def _log_at(read: JobRead, position: Position) -> FoundLog | None:
     return next((found_log(a) for a in read.attempts if a.fence >= position.fence), None)
 
 
-async def _news(
-    job_id: UUID, notices: Subscription, growth: Coroutine[None, None, bool] | None = None
-) -> News:
+async def _news(notices: Subscription, growth: Coroutine[None, None, bool] | None = None) -> News:
     """What comes first: a change of the job, growth of its log, or `POLL_SECONDS` without either."""
-    changed = asyncio.create_task(_changed(job_id, notices))
+    changed = asyncio.create_task(_changed(notices))
     grew = None if growth is None else asyncio.create_task(growth)
     waits = [changed] if grew is None else [changed, grew]
     try:
@@ -151,6 +149,6 @@ async def _news(
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-async def _changed(job_id: UUID, notices: Subscription) -> None:
-    while not {JobChanged(job_id), Reconnected()} & await notices.wait(POLL_SECONDS):
+async def _changed(notices: Subscription) -> None:
+    while not await notices.wait(POLL_SECONDS):
         pass

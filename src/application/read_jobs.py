@@ -7,7 +7,7 @@ from uuid import UUID
 
 from application.ports.clock import Clock
 from application.ports.job_history import JobFilter, JobHistory
-from application.ports.notifier import JobChanged, Notifier, Reconnected
+from application.ports.notifier import Notifier, changes_of
 from domain.attempt import Attempt
 from domain.event import Event
 from domain.job import Job, JobState
@@ -53,7 +53,7 @@ class AwaitJob:
     async def __call__(self, job_id: UUID, seconds: float) -> Job:
         """Raises JobNotFound."""
         until = self.clock.elapsed() + seconds
-        async with self.notifier.subscribe() as notices:
+        async with self.notifier.subscribe(changes_of(job_id)) as notices:
             while True:
                 job = await self.history.get(job_id)
                 left = until - self.clock.elapsed()
@@ -61,7 +61,7 @@ class AwaitJob:
                     return job
                 look_again = self.clock.elapsed() + min(left, POLL_SECONDS)
                 while (pause := look_again - self.clock.elapsed()) > 0:
-                    if {JobChanged(job_id), Reconnected()} & await notices.wait(pause):
+                    if await notices.wait(pause):
                         break
 
 

@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
 MASK: Final = "***"
+
+_NAMES: Final = 1024
+"""Of so many it is remembered whether they look secret: most programs get the same."""
 
 _SECRET_NAME: Final = re.compile(r".*(PASS(WORD|WD)?|SECRET|TOKEN|KEY|CREDENTIALS?|DSN|URL).*", re.ASCII)
 _PASSWORD: Final = re.compile(r"(?<=://)([^\s/?#:@]*):([^\s/?#@]+)(?=@)")
@@ -37,6 +41,8 @@ def secret_values(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def passwords_in(text: str) -> Iterator[str]:
     """As they stand in addresses and in libpq's `password=…`, and as they are meant."""
+    if "://" not in text and "password" not in text:  # nearly all, at a tenth of the time
+        return
     for match in _PASSWORD.finditer(text):
         yield match[2]
         yield unquote(match[2])
@@ -48,5 +54,6 @@ def passwords_in(text: str) -> Iterator[str]:
             yield re.sub(r"\\(.)", r"\1", quoted)
 
 
+@lru_cache(_NAMES)
 def _looks_secret(name: str) -> bool:
     return _SECRET_NAME.fullmatch(name.upper()) is not None

@@ -17,6 +17,7 @@ from application.ports.notifier import (
     Notifier,
     Reconnected,
     Subscription,
+    changes_of,
 )
 from tests.contract.kernels import closing
 
@@ -115,6 +116,19 @@ async def test_what_was_taken_is_not_told_again(notifiers: tuple[Notifier, Notif
         await until(subscription, {first})
         one.publish(second)
         assert first not in await until(subscription, {second})
+
+
+async def test_what_nobody_wants_wakes_nobody(notifiers: tuple[Notifier, Notifier]) -> None:
+    one, other = notifiers
+    wanted = JobChanged(uuid4())
+    async with (
+        one.subscribe(changes_of(wanted.job_id)) as mine,
+        other.subscribe(changes_of(wanted.job_id)) as theirs,
+    ):
+        one.publish(JobsWaiting("etl"), CancelRequested(uuid4(), uuid4()), JobChanged(uuid4()))
+        one.publish(wanted)
+        for subscription in (mine, theirs):
+            assert await until(subscription, {wanted}) <= {wanted, Reconnected()}
 
 
 async def test_publishing_to_nobody_is_no_error(notifiers: tuple[Notifier, Notifier]) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from adapters.postgres.subscriptions import PostgresSubscription
-from application.ports.notifier import Notice, Reconnected, Subscription
+from application.ports.notifier import Notice, Reconnected, Subscription, Wanted, every
 from domain.attempt import Outcome
 from domain.errors import DatabaseUnavailable
 from domain.event import EventKind
@@ -263,8 +263,8 @@ class Deaf:
     def publish(self, *_: Notice) -> None: ...
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[PostgresSubscription]:
-        yield PostgresSubscription()
+    async def subscribe(self, wanted: Wanted = every) -> AsyncIterator[PostgresSubscription]:
+        yield PostgresSubscription(wanted)
 
 
 async def test_f64_without_any_notice_jobs_are_claimed_and_cancelled_all_the_same(

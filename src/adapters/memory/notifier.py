@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from adapters.memory.records import Records
-from application.ports.notifier import Notice, Reconnected, Subscription
+from application.ports.notifier import Notice, Reconnected, Subscription, Wanted, every
 
 MOST_WAITING: Final = 10_000
 
@@ -23,8 +23,8 @@ class MemoryNotifier:
                 inbox.put(notice)
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscription]:
-        subscription = MemorySubscription()
+    async def subscribe(self, wanted: Wanted = every) -> AsyncIterator[Subscription]:
+        subscription = MemorySubscription(wanted)
         self._records.inboxes.add(subscription)
         try:
             yield subscription
@@ -35,11 +35,14 @@ class MemoryNotifier:
 class MemorySubscription:
     """Subscription. A reader that falls behind by MOST_WAITING is told to look again instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
         self._waiting: set[Notice] = set()
         self._arrived = asyncio.Event()
 
     def put(self, notice: Notice) -> None:
+        if not (self._wanted(notice) or isinstance(notice, Reconnected)):
+            return
         if len(self._waiting) >= MOST_WAITING:
             self._waiting = {Reconnected()}
         self._waiting.add(notice)

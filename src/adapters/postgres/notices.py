@@ -10,6 +10,8 @@ from application.ports.notifier import CancelRequested, JobChanged, JobsWaiting,
 MAX_BYTES: Final = 7999
 """NOTIFY refuses payloads of 8000 bytes and more."""
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+
 
 def payloads(notices: Iterable[Notice]) -> Iterator[str]:
     """JSON arrays of as many notices as fit. One that never fits is told as Reconnected: look at all."""
@@ -46,7 +48,7 @@ def _encoded(notice: Notice) -> str:
             item = ["j", job_id.hex]
         case Reconnected():
             item = ["r"]
-    return json.dumps(item, separators=(",", ":"))  # ASCII only, so characters are bytes
+    return _ENCODER.encode(item)  # ASCII only, so characters are bytes
 
 
 def _decoded(item: list[str]) -> Notice:

@@ -17,7 +17,7 @@ import structlog
 from adapters.postgres.connecting import PatientConnection, conninfo
 from adapters.postgres.notices import parse, payloads
 from adapters.postgres.subscriptions import Subscriptions
-from application.ports.notifier import Notice, Reconnected, Subscription
+from application.ports.notifier import Notice, Reconnected, Subscription, Wanted, every
 
 CHANNEL: Final = "etl"
 COALESCE_SECONDS: Final = 0.005
@@ -73,8 +73,8 @@ class PostgresNotifier:
         self._something.set()
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[Subscription]:
-        with self._subscriptions.new() as subscription:
+    async def subscribe(self, wanted: Wanted = every) -> AsyncIterator[Subscription]:
+        with self._subscriptions.new(wanted) as subscription:
             yield subscription
 
     async def _for_ever(

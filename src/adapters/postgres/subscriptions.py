@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from application.ports.notifier import Notice, Reconnected
+from application.ports.notifier import Notice, Reconnected, Wanted, every
 
 MOST_WAITING: Final = 10_000
 
@@ -13,15 +13,19 @@ MOST_WAITING: Final = 10_000
 class PostgresSubscription:
     """Subscription. A reader that falls far behind is told to look at all instead."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted = every) -> None:
+        self._wanted = wanted
         self._waiting: set[Notice] = set()
         self._arrived = asyncio.Event()
 
     def put(self, notices: frozenset[Notice]) -> None:
-        if len(self._waiting) + len(notices) > MOST_WAITING:
+        heard = {notice for notice in notices if self._wanted(notice) or isinstance(notice, Reconnected)}
+        if not heard:
+            return
+        if len(self._waiting) + len(heard) > MOST_WAITING:
             self._waiting = {Reconnected()}
         else:
-            self._waiting |= notices
+            self._waiting |= heard
         self._arrived.set()
 
     async def wait(self, seconds: float) -> frozenset[Notice]:
@@ -36,7 +40,7 @@ class PostgresSubscription:
 
 
 class Subscriptions:
-    """All of them; each gets every notice."""
+    """All of them; each gets the notices that it wants."""
 
     def __init__(self) -> None:
         self._all: set[PostgresSubscription] = set()
@@ -46,8 +50,8 @@ class Subscriptions:
             subscription.put(notices)
 
     @contextmanager
-    def new(self) -> Iterator[PostgresSubscription]:
-        subscription = PostgresSubscription()
+    def new(self, wanted: Wanted) -> Iterator[PostgresSubscription]:
+        subscription = PostgresSubscription(wanted)
         self._all.add(subscription)
         try:
             yield subscription

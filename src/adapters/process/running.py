@@ -62,7 +62,8 @@ class SupervisedProcess:
 
     def follow(self, control: socket.socket) -> None:
         self._control = Channel(control)
-        asyncio.get_running_loop().add_reader(control, self._hear)
+        # By its number: asyncio looks up a socket itself by what it prints, at two system calls each.
+        asyncio.get_running_loop().add_reader(control.fileno(), self._hear)
         if self._stopped is not None:  # on a connection that ended before anybody read it, perhaps
             self.stop(self._stopped)
 
@@ -103,7 +104,7 @@ class SupervisedProcess:
 
     def _hang_up(self) -> None:
         if self._control is not None:
-            asyncio.get_running_loop().remove_reader(self._control.socket)
+            asyncio.get_running_loop().remove_reader(self._control.fileno())
             self._control.close()
             self._control = None
         self._settle(forgotten=False)

@@ -1,5 +1,6 @@
 """Wake-ups. Never a guarantee: whoever listens also polls."""
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,6 +37,18 @@ class Reconnected:
 Notice = JobsWaiting | CancelRequested | JobChanged | Reconnected
 
 
+Wanted = Callable[[Notice], bool]
+
+
+def every(_: Notice) -> bool:
+    return True
+
+
+def changes_of(job_id: UUID) -> Wanted:
+    wanted = JobChanged(job_id)
+    return lambda notice: notice == wanted
+
+
 class Subscription(Protocol):
     """Notices that arrived since it was opened. Bounded: equal ones are kept once."""
 
@@ -49,5 +62,7 @@ class Notifier(Protocol):
     def publish(self, *notices: Notice) -> None:
         """After the commit that it tells of. Returns at once, coalesces, and never raises."""
 
-    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
-        """To every notice of every process, this one included."""
+    def subscribe(self, wanted: Wanted = every) -> AbstractAsyncContextManager[Subscription]:
+        """To the notices of every process, this one included, for which `wanted` holds, and to Reconnected.
+        Others wake nobody: at full load a process hears of a thousand changes a second.
+        """

@@ -15,7 +15,7 @@ from application.held_attempts import HeldAttempts
 from application.keep_session import AdoptAttempts, BeginSession, RenewSession
 from application.ports.clock import Clock
 from application.ports.job_queue import Claim
-from application.ports.notifier import CancelRequested, JobsWaiting, Notice, Notifier, Reconnected
+from application.ports.notifier import CancelRequested, JobChanged, JobsWaiting, Notice, Notifier, Reconnected
 from application.ports.process_runner import ProcessRunner, RunningProcess
 from application.ports.worker_registry import WorkerRegistry
 from application.run_attempt import RunAttempt
@@ -194,7 +194,7 @@ class WorkerLoop:
                 self.drain()
 
     async def _listen(self) -> None:
-        async with self._parts.notifier.subscribe() as notices:
+        async with self._parts.notifier.subscribe(_concerns_a_worker) as notices:
             while True:
                 for notice in await notices.wait(self._parts.poll_seconds):
                     self._heard(notice)
@@ -209,3 +209,7 @@ class WorkerLoop:
                 self._held.stop(job_id)
             case _:
                 pass
+
+
+def _concerns_a_worker(notice: Notice) -> bool:
+    return not isinstance(notice, JobChanged)
