@@ -96,8 +96,9 @@ class RenewSession:
             held.process.stop()
 
     async def _begin_again(self) -> None:
-        before, dead, renewed_at = self.held.all(), self.held.session_id, self.held.renewed_at
+        dead, renewed_at = self.held.session_id, self.held.renewed_at
         await self.begin()
+        before = self.held.all()  # what is held from here on finds the new session by itself (run_attempt.py)
         try:
             kept = {job.id for job in await self.adopt([held.claim for held in before])}
         except DatabaseUnavailable:

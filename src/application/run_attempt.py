@@ -136,6 +136,8 @@ class RunAttempt:
             since=self.clock.elapsed(),
         )
         with self.held.holding(held):
+            if not await self._is_under_our_lease(job, held.claim):  # another session began while it started
+                self.held.disown(held)
             exit_ = await process.wait()
             if exit_.machine_full:
                 self.held.full_until = self.clock.elapsed() + FULL_SECONDS

@@ -1,5 +1,6 @@
 """A worker's session: what a renewal extends, stops and leaves alone, and how it begins again."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from adapters.memory.worker_registry import MemoryWorkerRegistry
 from application.ports.worker_registry import Renewal
 from domain.errors import DatabaseUnavailable
 from domain.job import Job
-from domain.worker import Holding
+from domain.worker import Holding, LeaseTerms, Worker
 from tests.builders import lost, repeatable, report_of
 from tests.unit.application.worlds import ALICE, World
 
@@ -99,6 +100,26 @@ async def test_what_was_lost_with_the_dead_session_is_stopped(world: World) -> N
     with world.held.holding(holds.held):
         assert await world.renew() is None
     assert (holds.process.deadlines, holds.process.stops) == ([], 1)
+
+
+async def test_an_attempt_that_is_first_held_while_a_new_session_is_begun_moves_to_it(world: World) -> None:
+    job = await world.started()
+    holds = world.holds(job)
+    await world.session_died()
+    with ExitStack() as stack:
+
+        class Joined(MemoryWorkerRegistry):
+            async def join(self, worker: Worker, terms: LeaseTerms) -> None:
+                await super().join(worker, terms)
+                stack.enter_context(world.held.holding(holds.held))
+
+        joined = Joined(world.records, world.clock)
+        world.renew = replace(world.renew, begin=replace(world.renew.begin, workers=joined))
+        assert await world.renew() is None
+        assert (await world.job(job.id)).session_id == world.held.session_id
+        world.clock.advance(1)
+        await world.renew()
+    assert holds.process.stops == 0
 
 
 async def test_an_adoption_that_the_database_did_not_answer_is_asked_for_again(world: World) -> None:

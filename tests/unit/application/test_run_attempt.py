@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from application.ports.notifier import JobChanged, JobsWaiting
+from application.ports.process_runner import Launch
 from application.run_attempt import FULL_SECONDS, LateAttempt
 from domain.attempt import Exit, Outcome, Usage
 from domain.command import Command
@@ -14,6 +15,7 @@ from domain.event import EventKind
 from domain.job import Job, JobState
 from domain.log import Stream
 from tests.builders import claim_of, keyed, lost, repeatable, report_of
+from tests.fakes.process_runner import FakeProcess, FakeProcessRunner
 from tests.unit.application.worlds import ALICE, World, ref_of
 
 GOOD = Exit(exit_code=0, usage=Usage(wall_seconds=1.0, cpu_seconds=0.5, max_rss_bytes=1))
@@ -287,6 +289,46 @@ async def test_an_attempt_claimed_under_a_session_that_died_moves_to_the_present
     assert (held.session_id, held.attempt) == (session_id, 1)
     world.runner.processes[0].end(GOOD)
     await task
+
+
+class Slow(FakeProcessRunner):
+    """Whose starts take as long as the session takes to die, and another to begin."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    async def start(self, launch: Launch) -> FakeProcess:
+        await self.world.session_died()
+        await self.world.renew()
+        return await super().start(launch)
+
+
+async def test_an_attempt_whose_session_died_while_it_started_moves_to_the_present_one(world: World) -> None:
+    job = await world.claimed()
+    world.run = replace(world.run, runner=(runner := Slow(world)))
+    task = asyncio.create_task(world.run(job))
+    await asyncio.wait_for(runner.started.wait(), 30)
+    world.clock.advance(1)
+    await world.renew()
+    assert (await world.job(job.id)).session_id == world.held.session_id != job.session_id
+    assert runner.processes[0].stops == 0
+    runner.processes[0].end(GOOD)
+    after = await task
+    assert after is not None
+    assert after.state is JobState.SUCCEEDED
+
+
+async def test_an_attempt_that_was_lost_while_it_started_is_stopped(world: World) -> None:
+    job = await world.claimed(retry=repeatable(2))
+    world.run = replace(world.run, runner=(runner := Slow(world)))
+    task = asyncio.create_task(world.run(job))
+    await asyncio.wait_for(runner.started.wait(), 30)
+    runner.processes[0].end(BAD)
+    with pytest.raises(LateAttempt):
+        await task
+    assert runner.processes[0].stops == 1
+    assert (await world.job(job.id)).state is JobState.QUEUED
 
 
 async def test_an_attempt_that_was_lost_with_its_session_is_not_started(world: World) -> None:
