@@ -169,6 +169,23 @@ def test_parts_that_a_crash_took_count_as_cut(tmp_path: Path, crash: Callable[[l
     assert shown(path).startswith(b"line 0\n")
 
 
+@pytest.mark.parametrize("count", [8, 30], ids=["of one piece", "cut"])
+@pytest.mark.parametrize("torn", [0, 1, 2], ids=["head", "first part", "last part"])
+def test_a_torn_record_at_the_end_of_any_file_shifts_none_of_the_files_behind_it(
+    tmp_path: Path, torn: int, count: int
+) -> None:
+    path, log = writer(tmp_path)
+    for number in range(count):
+        log.append((STDOUT, STDERR)[number % 2], number, b"line %x\n" % (number % 16))
+    log.close()
+    before = [lines(path, 100, stream) for stream in (None, STDOUT, STDERR)]
+    assert len({line.stream for line in before[0]}) == (2 if count == 8 else 3)
+    indexes = [path.with_suffix(".idx"), *sorted(tmp_path.glob("1.0*.idx"))]
+    with indexes[torn].open("ab") as index:
+        index.write(b"torn")
+    assert [lines(path, 100, stream) for stream in (None, STDOUT, STDERR)] == before
+
+
 def test_a_line_that_is_longer_than_a_part_is_cut_within(tmp_path: Path) -> None:
     path, log = writer(tmp_path)
     for at in range(20):
