@@ -51,8 +51,11 @@ class TraceAttempt:
         times: tuple[datetime, datetime],
         ending: Ending | None = None,
     ) -> None:
+        context = self.tracer.below(parent, _key(job, name))
+        if context == parent:  # it is not recorded, and most are not: three spans were a thirtieth of a job
+            return
         span = Span(
-            context=self.tracer.below(parent, _key(job, name)),
+            context=context,
             parent=parent,
             name=name,
             kind=SpanKind.CONSUMER if name == "attempt" else SpanKind.INTERNAL,

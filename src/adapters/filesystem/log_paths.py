@@ -44,9 +44,8 @@ class LogPaths:
         self.host(host).parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         self.host(host).touch(mode=0o600)
 
-    def make_directory(self, ref: LogRef) -> None:
+    def make_directory(self, job: Path) -> None:
         """For the owner alone. Another thread may remove an empty parent at the same time: then again."""
-        job = self._job(ref.job_id)
         for _ in range(100):
             with suppress(FileNotFoundError):  # most follow another job of the same minute
                 job.mkdir(mode=_PRIVATE, exist_ok=True)

@@ -30,8 +30,9 @@ class FilesystemLogStore:
         self._notices = LogNotices(self._size_on_disk, self._blocking)
 
     def target(self, ref: LogRef) -> Path:
-        self._paths.make_directory(ref)
-        return self._paths.log(ref)
+        log = self._paths.log(ref)
+        self._paths.make_directory(log.parent)
+        return log
 
     async def announce(self, host: str) -> None:
         await self._blocking(lambda: self._paths.announce(host))

@@ -31,10 +31,10 @@ class Means:
     home: str | None = None
 
     def group_of(self, name: str) -> str | None:
-        return None if self.groups is None else str(self.groups / name)
+        return None if self.groups is None else f"{self.groups}/{name}"
 
     def memory_group_of(self, name: str) -> str | None:
-        return None if self.memory is None else str(self.memory / name)
+        return None if self.memory is None else f"{self.memory}/{name}"
 
     def leave(self) -> None:
         """Removes both, unless something is in them yet."""
