@@ -5,12 +5,13 @@ import os
 import socket
 from typing import Any, Final, TypeVar
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, ConnectionInfo, OperationalError, ProgrammingError
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from adapters.postgres.pulse import Pulse
 from application.asking.urgency import is_urgent
+from domain.errors import WrongSetting
 
 Result = TypeVar("Result")
 
@@ -107,16 +108,36 @@ class PatientConnection(AsyncConnection[Any]):
 
 
 def conninfo(url: str, **overrides: str | int) -> str:
-    """`url` with our limits on every wait; options that it states itself are kept, and win."""
-    given = conninfo_to_dict(url)
+    """`url` with our limits on every wait; options that it states itself are kept, and win.
+
+    Raises WrongSetting, without libpq's sentence: that quotes the place, and the password with it.
+    """
+    try:
+        given = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise WrongSetting(
+            "database.url: cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/NAME, and in USER and "
+            "PASSWORD each of : / @ % # ? as %3A %2F %40 %25 %23 %3F."
+        ) from None
     ours = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     options = f"{ours} {given.pop('options', None) or ''}".strip()
     defaults: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "application_name": "etl",
+        "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 20_000,
     }
     return make_conninfo("", **{**defaults, **given, "options": options, **overrides})
+
+
+def require_utf8(info: ConnectionInfo) -> None:
+    """Asks the server nothing. Raises WrongSetting: in any other encoding some job could not be stored."""
+    encoding = info.parameter_status("server_encoding")
+    if encoding not in {"UTF8", None}:  # a pooler may keep it to itself
+        raise WrongSetting(
+            f"database.url: the database {info.dbname} has the encoding {encoding}, which cannot hold every "
+            "text. Make one that can: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0."
+        )

@@ -4,7 +4,7 @@ from typing import Final
 
 import psycopg
 
-from adapters.postgres.connecting import PatientConnection, conninfo
+from adapters.postgres.connecting import PatientConnection, conninfo, require_utf8
 from adapters.postgres.failures import told_in_our_words
 from domain.errors import DatabaseNotDurable
 
@@ -18,7 +18,9 @@ _SETTINGS: Final = "SELECT name, setting FROM pg_settings WHERE name = ANY (%s)"
 
 
 async def require_durable(url: str) -> tuple[str, ...]:
-    """What an operator should be warned of. Raises DatabaseNotDurable where no promise could be kept."""
+    """What an operator should be warned of. Raises DatabaseNotDurable where no promise could be kept, and
+    WrongSetting where not every job could be stored.
+    """
     settings = await _settings(url)
     if off := [name for name in NEEDED if settings.get(name) == "off"]:
         raise DatabaseNotDurable(
@@ -34,6 +36,7 @@ async def _settings(url: str) -> dict[str, str]:
     with told_in_our_words():
         connection = await PatientConnection.connect(conninfo(url), autocommit=True)
         async with connection:
+            require_utf8(connection.info)
             return await _asked(connection)
 
 

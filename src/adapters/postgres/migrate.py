@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from adapters.postgres.connecting import conninfo
+from adapters.postgres.connecting import conninfo, require_utf8
 from adapters.postgres.failures import told_in_our_words
 from domain.errors import WrongSetting
 
@@ -115,8 +115,18 @@ def _connected(url: str) -> Iterator[Connection]:
     options = "-c TimeZone=UTC -c statement_timeout=0 -c lock_timeout=0"
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(conninfo(url, options=options)),
+        creator=lambda: _connect(conninfo(url, options=options)),
         poolclass=NullPool,
     )
     with told_in_our_words(), engine.connect() as connection:
         yield connection
+
+
+def _connect(info: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(info)
+    try:
+        require_utf8(connection.info)
+    except WrongSetting:
+        connection.close()
+        raise
+    return connection

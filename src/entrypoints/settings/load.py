@@ -177,7 +177,10 @@ def _default(setting: Setting, directory: Path) -> Any:
 
 
 def _check(loaded: Loaded) -> None:
-    """What no single value shows."""
+    """What no single value shows, or its type does not say."""
+    scheme, is_url, _ = (loaded.settings.database.url or "").partition("://")
+    if is_url and scheme not in {"postgresql", "postgres"}:
+        raise WrongSetting(f"{loaded.origins['database.url']}: must begin with postgresql://.")
     http, worker = loaded.settings.http, loaded.settings.worker
     if not http.auth and not is_loopback(http.host):
         place = loaded.origins["http.auth"]

@@ -221,6 +221,12 @@ def test_an_empty_address_of_the_database_is_not_taken_for_none(tmp_path: Path) 
     assert refusal(tmp_path, environ={"ETL_DATABASE__URL": ""}).startswith("ETL_DATABASE__URL: ")
 
 
+@pytest.mark.parametrize("scheme", ["mysql", "postgresql+psycopg", "jdbc:postgresql"])
+def test_an_address_of_another_kind_of_database_is_refused_and_not_shown(tmp_path: Path, scheme: str) -> None:
+    told = refusal(tmp_path, environ={"ETL_DATABASE__URL": f"{scheme}://etl:hunter22@db/etl"})
+    assert told == "ETL_DATABASE__URL: must begin with postgresql://."
+
+
 def test_a_secret_given_twice_is_refused(tmp_path: Path) -> None:
     environ = {"ETL_DATABASE__URL": "x", "ETL_DATABASE__URL_FILE": "y"}
     assert "give only one of" in refusal(tmp_path, environ=environ)
