@@ -1,4 +1,4 @@
-"""The directories that settings name."""
+"""The directories and the program that settings name."""
 
 import os
 from pathlib import Path
@@ -9,12 +9,27 @@ from domain.errors import WrongSetting
 NO_DIRECTORY: Final = "is no directory"
 
 
-def make_directory(path: Path, setting: str, mode: int = 0o777) -> None:
-    """With those above it; one that is there stays as it is. Raises WrongSetting."""
+def make_directory(path: Path, setting: str, mode: int = 0o777) -> bool:
+    """With those above it; one that is there stays as it is. Whether it is new. Raises WrongSetting."""
     try:
+        is_new = not path.exists()
         path.mkdir(mode=mode, parents=True, exist_ok=True)
     except OSError as error:
         raise WrongSetting(f"{setting}: {path} cannot be made: {error.strerror}.") from None
+    return is_new
+
+
+def make_own_directory(path: Path, setting: str) -> None:
+    """For this user alone, and for writing. Raises WrongSetting."""
+    make_directory(path, setting, 0o700)
+    if trouble := trouble_with(path, os.W_OK):
+        raise WrongSetting(f"{setting}: {path} {trouble} by this user.")
+
+
+def require_program(path: Path, setting: str) -> None:
+    """Raises WrongSetting."""
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise WrongSetting(f"{setting}: {path} is no program that this user can run.")
 
 
 def trouble_with(path: Path, mode: int) -> str | None:

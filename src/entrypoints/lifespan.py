@@ -20,7 +20,7 @@ from entrypoints.container.database import (
     running_embedded,
 )
 from entrypoints.container.outlets import figures_of
-from entrypoints.directories import make_directory
+from entrypoints.directories import make_directory, make_own_directory, require_program
 from entrypoints.from_settings import this_worker
 from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
@@ -98,6 +98,8 @@ async def _start(
     database: bool,
 ) -> WorkerLoop | None:
     _make_directories(settings)
+    if worker:
+        require_program(settings.scripts.python, "scripts.python")
     url = await _database_url(stack, settings, keep=database)
     await _patiently(lambda: _check_durability(url))
     await _patiently(lambda: _check_schema(url, bring_up_to_date=database))
@@ -116,9 +118,10 @@ async def _start(
 
 
 def _make_directories(settings: Settings) -> None:
-    make_directory(settings.data.directory, "data.directory", 0o700)
+    make_own_directory(settings.data.directory, "data.directory")
     make_directory(settings.logs_directory, "logs.directory", 0o700)
-    make_directory(settings.scripts.directory, "scripts.directory")
+    if make_directory(settings.scripts.directory, "scripts.directory"):
+        log.warning("scripts_directory_made", path=str(settings.scripts.directory))
     if settings.process.user is not None:
         settings.data.directory.chmod(0o711)  # its scratch directories lie in it; it may pass, not list
 

@@ -11,7 +11,7 @@ from entrypoints.cli import flags
 from entrypoints.cli.failure import Failure
 from entrypoints.cli.options import Config
 from entrypoints.cli.terminal import say
-from entrypoints.directories import make_directory
+from entrypoints.directories import make_own_directory
 from entrypoints.settings import Settings
 from entrypoints.version import VERSION
 
@@ -63,7 +63,7 @@ async def _database(settings: Settings) -> AsyncIterator[str]:
     if url := settings.database.url or running_embedded(settings.data.directory):
         yield url
         return
-    make_directory(settings.data.directory, "data.directory", 0o700)
+    make_own_directory(settings.data.directory, "data.directory")
     embedded = embedded_postgres(settings)
     try:
         yield await embedded.start()
