@@ -157,7 +157,7 @@ async def _schema(_: Container, url: str) -> Finding:
 async def _clock(container: Container, _: str) -> Finding:
     """Nothing is decided by it, but people compare times."""
     ahead = await seconds_ahead(container.database())
-    seen = f"this machine is {ahead:+.1f} s ahead of the database's"
+    seen = f"this machine's is {abs(ahead):.1f} s {'before' if ahead < 0 else 'ahead of'} the database's"
     cure = "Run a time service (chrony, systemd-timesyncd) on both machines."
     return Finding("clock", seen, cure if abs(ahead) > CLOCK_SECONDS else None)
 

@@ -239,6 +239,8 @@ async def test_a_list_is_filtered_by_queue_script_and_labels(kernel: Kernel) -> 
     assert await ids_of(kernel, JobFilter(labels=(("team", "data"),))) == [other.id, mine.id]
     assert await ids_of(kernel, JobFilter(labels=(("team", "data"), ("tier", "1")))) == [mine.id]
     assert await ids_of(kernel, JobFilter(labels=(("team", "date"),))) == []
+    assert await ids_of(kernel, JobFilter(labels=(("tier", "2"), ("tier", "1")))) == []  # all must match
+    assert await ids_of(kernel, JobFilter(labels=(("tier", "1"), ("tier", "1")))) == [mine.id]
     assert await ids_of(kernel, JobFilter(queue="etl", script="load.py")) == [mine.id]
     assert await ids_of(kernel, JobFilter(queue="default")) == [bare.id]
 
@@ -249,6 +251,7 @@ async def test_a_list_is_filtered_by_the_time_of_submission(kernel: Kernel) -> N
     hour = timedelta(hours=1)
     assert await ids_of(kernel, JobFilter(submitted_after=NOON - hour)) == [evening.id, noon.id]
     assert await ids_of(kernel, JobFilter(submitted_before=NOON + hour)) == [noon.id, morning.id]
+    assert await ids_of(kernel, JobFilter(submitted_after=NOON)) == [evening.id]
     between = JobFilter(submitted_after=NOON - hour, submitted_before=NOON + hour)
     assert await ids_of(kernel, between) == [noon.id]
 

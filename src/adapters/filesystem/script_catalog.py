@@ -36,6 +36,8 @@ class FilesystemScriptCatalog:
         try:
             root = os.path.realpath(self._directory, strict=True)
             path = os.path.realpath(f"{root}/{script}", strict=True)
+        except PermissionError:
+            raise unknown_script("is in a directory that the server's user may not enter") from None
         except OSError:
             raise unknown_script("is no file in the scripts directory; check the name") from None
         if not path.startswith(root.rstrip("/") + "/"):

@@ -93,6 +93,6 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and (wanted.queue is None or job.spec.queue == wanted.queue)
         and (wanted.script is None or job.spec.command.script == wanted.script)
         and set(wanted.labels) <= set(job.spec.labels.items())
-        and (after is None or job.submitted_at >= after)
+        and (after is None or job.submitted_at > after)
         and (before is None or job.submitted_at < before)
     )

@@ -51,6 +51,8 @@ def _conditions(matching: JobFilter, before: UUID | None) -> Iterator[str]:
         yield "j.queue = :queue"
     if matching.script is not None:
         yield "j.script = :script"
+    if len(set(matching.labels)) > len(dict(matching.labels)):
+        yield "false"  # no job has two values under one name
     if matching.labels:
         yield "j.labels @> CAST(:labels AS jsonb) AND j.labels <> '{}'"
     if matching.submitted_after is not None:

@@ -26,6 +26,8 @@ def find(environ: Mapping[str, str], directory: Path) -> Address:
     """
     key = _key(environ)
     url = environ.get("ETL_URL", "").rstrip("/")
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise Failure(f"ETL_URL: {url} is no address: begin it with http:// or https://.")
     if url and key:
         return Address(url, key)
     data = load({}, environ, directory).settings.data.directory

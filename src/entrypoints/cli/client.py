@@ -1,6 +1,7 @@
 """The API as commands see it."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -192,13 +193,17 @@ class Client:
 
     def full_id(self, prefix: str) -> str:
         """The id of the one job that begins with `prefix`. Raises Failure for none, or several."""
+        prefix = prefix.lower()
         if len(prefix) >= FULL_ID:
             return _checked(prefix)
+        if not re.fullmatch(r"[0-9a-f-]+", prefix):
+            raise Failure(f"{prefix!r} is no job id, and no beginning of one.")
         found = self.call("GET", "/jobs", params={"id_prefix": prefix, "limit": 2})["items"]
         return _only([job["id"] for job in found], prefix, "job")
 
     def id_in(self, path: str, prefix: str, kind: str) -> str:
         """The id of the one item of a list that begins with `prefix`. Raises Failure for none, or several."""
+        prefix = prefix.lower()
         ids = [item["id"] for item in self.items(path)]
         return _only([each for each in ids if prefix and each.startswith(prefix)], prefix, kind)
 

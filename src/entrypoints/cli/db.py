@@ -19,7 +19,7 @@ app = App(name="db", help="Back the database up, and move it.", version_flags=[]
 
 
 @app.command(name="dump")
-def dump_(file: Path, *, config: Config = None) -> None:
+def dump_(file: Path, /, *, config: Config = None) -> None:
     """Write the whole database into FILE, at one moment, while it is in use or not.
 
     It is the database of `database.url`, or the embedded one of `data.directory`. Logs are not in it.
@@ -28,7 +28,7 @@ def dump_(file: Path, *, config: Config = None) -> None:
 
 
 @app.command(name="restore")
-def restore_(file: Path, *, config: Config = None) -> None:
+def restore_(file: Path, /, *, config: Config = None) -> None:
     """Fill an empty database from FILE: that of `database.url`, or a new one in `data.directory`.
 
     What ran at the moment of the backup is rescued: it is tried again, or ends as lost.

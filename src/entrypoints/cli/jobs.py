@@ -36,7 +36,9 @@ def ls(
         As JSON.
 
     """
-    labels = [f"{name}:{value}" for name, value in request.pairs(label, "--label").items()]
+    if limit < 1:
+        raise bad_usage(f"--limit {limit}: write a number from 1 on.")
+    labels = [":".join(pair) for text in label for pair in request.pairs([text], "--label").items()]
     params = {"state": list(state), "queue": queue, "script": script, "label": labels}
     titles = ("id", "state", "attempt", "queue", "submitted", "program")
     print_list(Client.here().items("/jobs", params, limit), titles, _row, as_json=json)
@@ -54,7 +56,7 @@ def program(job: dict[str, Any]) -> str:
     return " ".join([*shown, *given, *(job.get("args") or ())])
 
 
-def show(job_id: Id, *, json: Flag = False) -> None:
+def show(job_id: Id, /, *, json: Flag = False) -> None:
     """Show one job.
 
     Parameters
@@ -105,7 +107,7 @@ def _took(usage: dict[str, Any]) -> str | None:
     return f"{usage['wall_seconds']:.2f} s, {usage['cpu_seconds']:.2f} s of CPU, {memory:.0f} MiB"
 
 
-def attempts(job_id: Id, *, json: Flag = False) -> None:
+def attempts(job_id: Id, /, *, json: Flag = False) -> None:
     """List every try of a job.
 
     Parameters
@@ -156,7 +158,7 @@ def cancel(*job_ids: Id) -> int:
     return status
 
 
-def retry(job_id: Id, *, json: Flag = False) -> None:
+def retry(job_id: Id, /, *, json: Flag = False) -> None:
     """Submit a job that has ended once more, as a new job; prints its id.
 
     Parameters
@@ -174,7 +176,7 @@ def retry(job_id: Id, *, json: Flag = False) -> None:
     return print(job["id"])  # noqa: T201 - the command's answer
 
 
-def explain(job_id: Id) -> None:
+def explain(job_id: Id, /) -> None:
     """Say in a sentence why a job waits, what it does, or how it ended.
 
     Parameters

@@ -27,7 +27,8 @@ def issue(
     name
         Who uses it, as it will stand in every job's record.
     scope
-        Such as jobs:submit; may be repeated.
+        May be repeated: jobs:read, jobs:submit, jobs:command, jobs:cancel, logs:read, queues:write,
+        workers:write, keys:write, metrics:read, or admin, which is all.
     expires
         After this time, such as 90d; without it never.
     json
@@ -63,7 +64,7 @@ def _row(key: dict[str, Any]) -> tuple[object, ...]:
 
 
 @app.command
-def revoke(key_id: Id) -> None:
+def revoke(key_id: Id, /) -> None:
     """Revoke a key: it opens nothing from now on.
 
     Parameters

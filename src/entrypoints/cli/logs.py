@@ -23,6 +23,7 @@ Line = dict[str, Any]
 
 def logs(
     job_id: Id,
+    /,
     *,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
     tail: int | None = None,

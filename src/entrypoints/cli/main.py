@@ -1,5 +1,6 @@
 """The command `etl`: its table of commands, and how every failure is told."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -9,12 +10,16 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from domain.errors import EtlError, WrongSetting
-from entrypoints.cli import flags, pid_one
+from entrypoints.cli import flags, pid_one, standard_streams
 from entrypoints.cli.failure import BAD_USAGE, WRONG, Failure, bad_usage
 from entrypoints.cli.terminal import say
 from entrypoints.version import VERSION
 
 INTERRUPTED: Final = 130
+WRITERS: Final = frozenset({"serve", "api", "worker", "migrate", "db", "demo"})
+"""They write more than their answer."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS: Final = {
     "serve": "server:serve",
     "api": "server:api",
@@ -56,6 +61,7 @@ def application(wanted: str | None) -> App:
 
 
 def main() -> None:
+    standard_streams.stand_in_for_closed()
     if os.getpid() == 1:
         pid_one.stand_by()
     sys.exit(status_of(sys.argv[1:]))
@@ -81,8 +87,13 @@ def status_of(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # `etl logs ID | head`: the reader has enough. Python would complain once more at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard_streams.give_output_up()  # `etl logs ID | head`: the reader has enough
+        return WRONG
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL or WRITERS.intersection(argv[:1]):
+            raise
+        standard_streams.give_output_up()
+        say(f"The output cannot be written: {error.strerror}.")
         return WRONG
     return result if isinstance(result, int) else 0
 

@@ -40,19 +40,19 @@ def _row(queue: dict[str, Any]) -> tuple[object, ...]:
 
 
 @app.command
-def pause(name: str) -> None:
+def pause(name: str, /) -> None:
     """Claim nothing more from this queue; what runs goes on."""
     Client.here().call("POST", f"/queues/{quote(name, safe='')}/pause")
 
 
 @app.command
-def resume(name: str) -> None:
+def resume(name: str, /) -> None:
     """Claim from this queue again."""
     Client.here().call("POST", f"/queues/{quote(name, safe='')}/resume")
 
 
 @app.command(name="set")
-def set_(name: str, *, slots: str) -> None:
+def set_(name: str, /, *, slots: str) -> None:
     """Limit how many jobs of this queue run at once, over all workers.
 
     Parameters

@@ -39,7 +39,7 @@ def _row(worker: dict[str, Any]) -> tuple[object, ...]:
 
 
 @app.command
-def drain(worker_id: Id) -> None:
+def drain(worker_id: Id, /) -> None:
     """Let a worker end what it has, and claim nothing more.
 
     Parameters

@@ -23,6 +23,9 @@ Bytes = Annotated[int, Meta(gt=0, extra={"kind": SIZE})]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=10_000)]
 Name = Annotated[str, Meta(min_length=1)]
+QueueName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Origin = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+\Z")]
+"""As a browser writes it (RFC 6454): with no path, no slash at its end, in lower case."""
 OnStop = Literal["hand_over", "wait", "stop"]
 
 
@@ -58,7 +61,7 @@ class Scripts(Struct, frozen=True, kw_only=True):
 
 class Worker(Struct, frozen=True, kw_only=True):
     slots: Annotated[Count, Meta(description="attempts at once")] = field(default_factory=_cores)
-    queues: Annotated[tuple[Name, ...], Meta(description="queues to claim from; none: all")] = ()
+    queues: Annotated[tuple[QueueName, ...], Meta(description="queues to claim from; none: all")] = ()
     labels: Annotated[Mapping[str, str], Meta(description="shown with the worker: name=value,…")] = field(
         default_factory=dict
     )
@@ -116,7 +119,7 @@ class Http(Struct, frozen=True, kw_only=True):
     host: Annotated[Name, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="0: any free one")] = 8000
     auth: Annotated[bool, Meta(description="`off` is refused unless the host is loopback")] = True
-    cors_origins: Annotated[tuple[Name, ...], Meta(description="browser origins that may call")] = ()
+    cors_origins: Annotated[tuple[Origin, ...], Meta(description="browser origins that may call")] = ()
     max_body: Annotated[Bytes, Meta(description="largest request")] = 2**20
     rate_limit: Annotated[Often, Meta(description="requests of one key or token, over all processes")] = Rate(
         600, 60.0

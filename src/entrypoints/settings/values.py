@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -96,7 +96,16 @@ def read(setting: Setting, raw: object, base: Path, *, is_text: bool) -> Any:
     try:
         return msgspec.convert(value, setting.type, strict=not is_text)
     except msgspec.ValidationError as error:
+        if choices := _choices(setting.type):
+            raise ValueError(f"write {', '.join(choices[:-1])} or {choices[-1]}") from None
         raise ValueError(f"{str(error)[:1].lower()}{str(error)[1:]}") from None
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    """Of a Literal, also within Annotated and a union."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(choice for inner in get_args(kind) for choice in _choices(inner))
 
 
 def _parsed(setting: Setting, raw: object, base: Path, *, is_text: bool) -> Any:

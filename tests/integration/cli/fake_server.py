@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
         path = parts.path.removeprefix("/api/v1")
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        query = {name: ",".join(values) for name, values in parse_qs(parts.query).items()}
         call = f"{self.command} {path}"
         self.fake.note(call, body if body is not None else query, dict(self.headers))
         if path.endswith("/log/stream"):

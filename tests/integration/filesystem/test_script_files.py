@@ -109,3 +109,19 @@ def test_a_directory_that_is_not_there_is_no_crash(tmp_path: Path) -> None:
 
 def test_the_directory_is_absolute_whatever_was_given() -> None:
     assert FilesystemScriptCatalog(Path("scripts"), "py").directory.is_absolute()
+
+
+def test_a_directory_that_may_not_be_entered_is_told_from_a_wrong_name(
+    catalog: FilesystemScriptCatalog, scripts: Path
+) -> None:
+    (scripts / "closed").mkdir()
+    (scripts / "closed" / "x.py").touch()
+    (scripts / "closed").chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)  # root may enter everything
+    try:
+        assert refusal(catalog, "closed/x.py") == "is in a directory that the server's user may not enter"
+    finally:
+        os.seteuid(before)
+        (scripts / "closed").chmod(0o700)

@@ -1,4 +1,4 @@
-"""Addresses that cannot be read, and databases that cannot hold every text: told in a sentence, before anything."""
+"""Addresses that cannot be read, and databases that cannot hold every text, are told in a sentence."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -57,7 +57,7 @@ async def test_the_client_speaks_utf8_whatever_the_environment_says(
     ],
 )
 def test_an_address_that_libpq_cannot_read_is_a_wrong_setting_and_not_quoted(url: str) -> None:
-    with pytest.raises(WrongSetting, match="database.url: cannot be read: write postgresql://") as caught:
+    with pytest.raises(WrongSetting, match=r"database\.url: cannot be read: write postgresql://") as caught:
         conninfo(url)
     assert "er22" not in str(caught.value.detail)
     assert caught.value.__suppress_context__

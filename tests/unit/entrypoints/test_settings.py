@@ -198,10 +198,31 @@ def test_a_bare_number_in_the_file_is_no_duration_and_no_size(tmp_path: Path) ->
         ("ETL_DATA__DIRECTORY", " "),
         ("ETL_DATA__DIRECTORY", "~nobody-of-this-name/etl"),
         ("ETL_TELEMETRY__LOG_FORMAT", "xml"),
+        ("ETL_WORKER__QUEUES", "a b"),
+        ("ETL_HTTP__CORS_ORIGINS", "*"),
+        ("ETL_HTTP__CORS_ORIGINS", "example.org"),
+        ("ETL_HTTP__CORS_ORIGINS", "https://example.org/"),
     ],
 )
 def test_a_wrong_value_names_its_variable(tmp_path: Path, name: str, value: str) -> None:
     assert refusal(tmp_path, environ={name: value}).startswith(f"{name}: {value!r} is wrong:")
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "http://localhost:3000", "app://notes"])
+def test_an_origin_is_taken_as_browsers_write_it(tmp_path: Path, origin: str) -> None:
+    found = loaded(tmp_path, environ={"ETL_HTTP__CORS_ORIGINS": origin})
+    assert found.settings.http.cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("ETL_WORKER__ON_STOP", "hand_over, wait or stop"),
+        ("ETL_TELEMETRY__LOG_LEVEL", "debug, info, warning or error"),
+    ],
+)
+def test_a_word_that_is_none_of_the_choices_is_told_them(tmp_path: Path, name: str, choices: str) -> None:
+    assert refusal(tmp_path, environ={name: "x"}) == f"{name}: 'x' is wrong: write {choices}."
 
 
 def test_text_where_the_file_needs_a_number_is_refused(tmp_path: Path) -> None:
