@@ -199,7 +199,8 @@ def test_without_the_environment_nothing_of_opentelemetry_is_imported() -> None:
 import sys
 sys.path.insert(0, {str(SRC)!r})
 import entrypoints.lifespan
-from entrypoints.container import Container, figures_of
+from entrypoints.container import Container
+from entrypoints.container.outlets import figures_of
 from entrypoints.settings import Settings
 container = Container(settings=Settings(), database_url="postgresql://")
 container.http_server(), container.worker(), container.tracer()
