@@ -23,6 +23,7 @@ class RunIndex:
         self._block: tuple[int, bytes] = (-1, b"")
         self._count = records.size // RECORD_BYTES
         self.beginning = self._begin(start, changed_us)
+        # Or each look at the end would go back over all that a power cut left there.
         while self._count and self._slot(self._count - 1) is None:
             self._count -= 1
         self._count = self.first(0, lambda run: run.offset >= size)

@@ -1,5 +1,6 @@
 """A log that reached its limit: head and latest tail are kept, and what lies between is told to the byte."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.filesystem import stored_log
 from adapters.filesystem.log_compression import compressing
 from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from adapters.process.supervisor.log_file import LogFile
 from domain.errors import LogNotFound
 from domain.log import Extent, Line, cut_note
-from domain.log_index import STDERR, STDOUT
+from domain.log_index import STDERR, STDOUT, Record, part_offset
 from domain.shown_log import ShownLog
 from tests.crashing import killed_at
 
@@ -184,6 +186,69 @@ def test_a_torn_record_at_the_end_of_any_file_shifts_none_of_the_files_behind_it
     with indexes[torn].open("ab") as index:
         index.write(b"torn")
     assert [lines(path, 100, stream) for stream in (None, STDOUT, STDERR)] == before
+
+
+def test_a_part_that_a_power_cut_shortened_counts_as_cut_since_another_follows(tmp_path: Path) -> None:
+    path = a_cut_log(tmp_path)
+    shortened, last = sorted(tmp_path.glob("1.0*.log"))
+    os.truncate(shortened, 4)
+    extent = StoredLog(path).extent(None)
+    assert extent.tail == part_offset(path.name, last.name)
+    assert shown(path).endswith(f"{cut_note(extent.cut)}\n".encode() + last.read_bytes())
+    assert lines(path, 100)[-1].text == "line 199"
+
+
+def test_a_part_that_lost_its_first_record_is_read_from_its_own_beginning(tmp_path: Path) -> None:
+    """Its lines are all there, with numbers of their own: what came before is not known any more."""
+    path = a_cut_log(tmp_path)
+    begin = StoredLog(path).extent(None).tail
+    before = [line.text for line in lines(path, 100)]
+    index = min(tmp_path.glob("1.0*.idx"))
+    second = Record(
+        stream=STDOUT, at_us=0, offset=begin + 9, lines=9, totals=(begin + 9, 0, 0), pending=(0, 0, 0)
+    )
+    index.write_bytes(second.pack())
+    assert StoredLog(path).extent(None).tail == begin
+    assert [line.text for line in lines(path, 100)] == before
+
+
+def test_a_log_that_grows_beyond_its_head_while_it_is_opened_has_no_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, log = writer(tmp_path)
+    log.append(STDOUT, 0, b"line x\n")
+    look = stored_log.parts_of
+
+    def seen_when_written(of: Path) -> list[int]:
+        for number in range(5):
+            log.append(STDOUT, number, b"line %d\n" % number)
+        return look(of)
+
+    monkeypatch.setattr(stored_log, "parts_of", seen_when_written)
+    assert StoredLog(path).extent(None).cut == 0
+    log.close()
+
+
+def test_a_part_that_is_cut_while_the_log_is_opened_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, log = writer(tmp_path)
+    for number in range(20):
+        log.append(STDOUT, number, b"line %d\n" % number)
+    look = stored_log.parts_of
+
+    def cut_when_seen(of: Path) -> list[int]:
+        monkeypatch.setattr(stored_log, "parts_of", look)
+        seen = look(of)
+        for number in range(20):
+            log.append(STDOUT, number, b"line %d\n" % number)
+        return seen
+
+    monkeypatch.setattr(stored_log, "parts_of", cut_when_seen)
+    opened = StoredLog(path)
+    log.close()
+    assert opened.extent(None) == StoredLog(path).extent(None)
+    assert opened.size == sum(len(b"line %d\n" % number) for number in range(20)) * 2
 
 
 def test_a_line_that_is_longer_than_a_part_is_cut_within(tmp_path: Path) -> None:

@@ -115,11 +115,12 @@ async def test_zeros_that_a_power_cut_left_in_the_index_do_not_count(
 
 
 async def test_a_record_that_cannot_be_read_joins_the_run_before(store: FilesystemLogStore) -> None:
-    ref = a_log(store, (OUT, b"a\n"), (OUT, b"b\n"), (OUT, b"c\n"))
+    ref = a_log(store, (ERR, b"a\n"), (OUT, b"b\n"), (ERR, b"c\n"))
     with store.target(ref).with_suffix(".idx").open("r+b") as index:
         index.seek(RECORD_BYTES)
         index.write(bytes(RECORD_BYTES))
-    assert await texts(store, ref) == ["a", "b", "c"]
+    lines = (await store.lines(ref, None, 100, final=True)).lines
+    assert [(line.text, line.stream) for line in lines] == [("a", ERR), ("b", ERR), ("c", ERR)]
 
 
 async def test_a_log_without_its_index_is_stdout_of_the_time_of_the_file(store: FilesystemLogStore) -> None:
