@@ -39,7 +39,9 @@ class FilesystemScriptCatalog:
         except PermissionError:
             raise unknown_script("is in a directory that the server's user may not enter") from None
         except OSError:
-            raise unknown_script("is no file in the scripts directory; check the name") from None
+            above = f"{self._directory.name}/"
+            cure = f"leave `{above}` out" if script.startswith(above) else "check the name"
+            raise unknown_script(f"is no file in the scripts directory; {cure}") from None
         if not path.startswith(root.rstrip("/") + "/"):
             raise unknown_script("is a symlink that leaves the scripts directory; copy the file into it")
         return Path(path)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnknownOptionError
 
 from domain.errors import EtlError, WrongSetting
 from entrypoints.cli import flags, pid_one, standard_streams
@@ -76,8 +76,10 @@ def status_of(argv: Sequence[str]) -> int:
         app = application(rest[0] if rest else None)
         result = app(rest, exit_on_error=False, result_action="return_value")
         sys.stdout.flush()
-    except CycloptsError:
-        return BAD_USAGE  # cyclopts has told it
+    except CycloptsError as error:  # cyclopts has told it
+        if argv[0] == "run" and isinstance(error, UnknownOptionError):
+            say("What is meant for the script comes after `--`: etl run SCRIPT -- ARGS")
+        return BAD_USAGE
     except Failure as failure:
         say(failure.message)
         return failure.status

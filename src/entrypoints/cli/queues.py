@@ -14,6 +14,7 @@ app = App(name="queues", help="List queues, pause and resume them, limit them.",
 
 
 @app.default
+@app.command
 def ls(*, json: Flag = False) -> None:
     """List queues with what is in them.
 

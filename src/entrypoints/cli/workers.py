@@ -12,6 +12,7 @@ app = App(name="workers", help="List workers, drain them.", version_flags=[])
 
 
 @app.default
+@app.command
 def ls(*, json: Flag = False) -> None:
     """List workers that live.
 

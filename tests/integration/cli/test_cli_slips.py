@@ -97,3 +97,17 @@ def test_arguments_without_a_flag_are_named_without_one(etl: Etl) -> None:
     assert done.returncode == 2
     assert b"ID" in done.stderr
     assert b"--ID" not in done.stderr
+
+
+def test_a_flag_for_the_script_is_told_its_place(etl: Etl) -> None:
+    done = etl("run", "load.py", "--period", "2026-01")
+    assert done.returncode == 2
+    assert b"etl: What is meant for the script comes after `--`" in done.stderr
+    assert b"comes after" not in etl("run", "load.py", "--priority", "high").stderr
+    assert b"comes after" not in etl("ls", "--full").stderr
+
+
+@pytest.mark.parametrize("listed", ["queues", "workers"])
+def test_ls_below_a_list_is_the_list_as_with_keys(fake: FakeServer, etl: Etl, listed: str) -> None:
+    fake.answers[f"GET /{listed}"] = page()
+    assert etl(listed, "ls", "--json").stdout == etl(listed, "--json").stdout == b"[]\n"

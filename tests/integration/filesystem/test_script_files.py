@@ -125,3 +125,14 @@ def test_a_directory_that_may_not_be_entered_is_told_from_a_wrong_name(
     finally:
         os.seteuid(before)
         (scripts / "closed").chmod(0o700)
+
+
+def test_a_name_that_begins_with_the_directorys_own_is_told_to_begin_below_it(
+    catalog: FilesystemScriptCatalog, scripts: Path
+) -> None:
+    (scripts / "x.py").touch()
+    assert refusal(catalog, "scripts/x.py") == "is no file in the scripts directory; leave `scripts/` out"
+    assert refusal(catalog, "scripts-old/x.py") == "is no file in the scripts directory; check the name"
+    (scripts / "scripts").mkdir()
+    (scripts / "scripts" / "x.py").touch()
+    assert catalog.argv("scripts/x.py") == ("/usr/bin/python3", str(scripts / "scripts" / "x.py"))
