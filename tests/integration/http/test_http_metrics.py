@@ -33,7 +33,7 @@ async def test_depth_slots_and_the_oldest_transaction_are_told(api: Api) -> None
     await api.start(made["id"])
     api.horizon = HorizonHolder(7, "psql", "idle in transaction", 75.5)
     answer = await client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     found = figures(answer.text)
     assert found["etl_queue_jobs", (("queue", "night"), ("state", "running"))] == 3
     assert found["etl_queue_jobs", (("queue", "night"), ("state", "waiting"))] == 0
