@@ -9,7 +9,8 @@ from typing import Final, Self
 
 from domain.errors import InvalidCursor
 from domain.log import MAX_PIECE_BYTES, Line, Page, Stream
-from domain.log_index import STREAMS, SYSTEM, LineSpan, Sums
+from domain.log_index import STREAMS, SYSTEM, Sums
+from domain.log_lines import LineSpan
 
 MAX_PAGE_BYTES: Final = 1024 * 1024
 """A page ends early at this much text, so that long lines cost no more memory than short ones."""

@@ -9,7 +9,8 @@ from typing import Final
 from adapters.filesystem.log_files import JoinedFiles, LogAndIndex
 from adapters.filesystem.log_search import PIECE_BYTES, Search
 from adapters.filesystem.run_index import RunIndex
-from domain.log_index import RECORD_BYTES, LineSpan, Record, completed, unfinished
+from domain.log_index import RECORD_BYTES, Record
+from domain.log_lines import LineSpan, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller
 
 _BLOCK: Final = 64 * 1024

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from domain.log_index import STREAMS, LineSpan, Record
+from domain.log_index import STREAMS, Record
+from domain.log_lines import LineSpan
 
 SEARCH_BYTES: Final = 64 * 1024 * 1024
 """What one page may read: then it ends with a cursor to go on from (about 0.1 s)."""

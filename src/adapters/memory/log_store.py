@@ -9,7 +9,8 @@ from typing import Final
 
 from domain.errors import LogNotFound
 from domain.log import Extent, LogRef, Page, Stream
-from domain.log_index import STREAMS, LineSpan, Record, beginning, completed, unfinished
+from domain.log_index import STREAMS, Record, beginning
+from domain.log_lines import LineSpan, completed, unfinished
 from domain.log_reading import LogCursor, PageFiller, number_of
 
 PIECE_BYTES: Final = 64 * 1024

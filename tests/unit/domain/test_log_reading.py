@@ -3,7 +3,8 @@
 import pytest
 
 from domain.log import MAX_PIECE_BYTES
-from domain.log_index import STDOUT, LineSpan
+from domain.log_index import STDOUT
+from domain.log_lines import LineSpan
 from domain.log_reading import LogCursor, PageFiller, decoded
 
 
