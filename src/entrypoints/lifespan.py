@@ -1,10 +1,9 @@
 """Start everything in order, wait for a signal, and stop everything in the other order."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Final
 
 import structlog
 
@@ -22,8 +21,10 @@ from entrypoints.container.database import (
 from entrypoints.container.outlets import figures_of
 from entrypoints.directories import make_directory, make_own_directory, require_program
 from entrypoints.from_settings import this_worker
+from entrypoints.http.server import HttpServer
 from entrypoints.http.use_cases import only_this_process
 from entrypoints.settings import Settings
+from entrypoints.signals import Signals
 from entrypoints.telemetry import Outage
 from entrypoints.whereabouts import announce
 from entrypoints.worker.loop import WorkerLoop
@@ -31,43 +32,7 @@ from entrypoints.worker.stopping import let_end
 
 START_PATIENCE_SECONDS: Final = 60.0
 
-T = TypeVar("T")
-
 log = structlog.get_logger()
-
-
-class Signals:
-    """SIGTERM and SIGINT: the first asks to drain, the second to stop at once."""
-
-    def __init__(self) -> None:
-        self.drain = asyncio.Event()
-        self.stop = asyncio.Event()
-
-    def received(self) -> None:
-        (self.stop if self.drain.is_set() else self.drain).set()
-
-    async def unless_drained(self, start: Coroutine[Any, Any, T]) -> T | None:
-        """A signal in the middle of a start ends it."""
-        starting = asyncio.create_task(start)
-        asked = asyncio.create_task(self.drain.wait())
-        try:
-            await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
-            return starting.result() if starting.done() else None
-        finally:
-            for task in (starting, asked):
-                task.cancel()
-            await asyncio.gather(starting, asked, return_exceptions=True)
-
-    @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.received)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
 
 
 async def serve(
@@ -209,18 +174,13 @@ async def _start_worker(stack: AsyncExitStack, container: Container, settings: S
 
 async def _start_watch(stack: AsyncExitStack, container: Container, settings: Settings) -> None:
     """A worker's own address, for /health and /metrics."""
-    if settings.worker.http_port is None:
+    host, port = settings.worker.http_host, settings.worker.http_port
+    if port is None:
         return
     server = container.watch_server()
     stack.push_async_callback(server.stop)
-    try:
-        port = await server.start()
-    except OSError as error:
-        place = f"{settings.worker.http_host}:{settings.worker.http_port}"
-        raise WrongSetting(
-            f"worker.http_host, worker.http_port: {place} cannot be listened on: {error.strerror}."
-        ) from None
-    log.info("worker_listens", address=_address(settings.worker.http_host, port))
+    address = await _listening(server, "worker.http_host, worker.http_port", host, port)
+    log.info("worker_listens", address=address)
 
 
 async def _start_api(
@@ -230,18 +190,20 @@ async def _start_api(
     use_cases, server = container.use_cases(), container.http_server()
     key_file = await ensure_admin_key(directory, use_cases.authenticate, use_cases.issue_key)
     stack.push_async_callback(server.stop)
-    try:
-        address = _address(settings.http.host, await server.start())
-    except OSError as error:
-        place = f"{settings.http.host}:{settings.http.port}"
-        raise WrongSetting(
-            f"http.host, http.port: {place} cannot be listened on: {error.strerror}."
-        ) from None
+    address = await _listening(server, "http.host, http.port", settings.http.host, settings.http.port)
     stack.callback(announce(directory, address))
     say(f"ETL Orchestrator listens on {address}")
     say(f"  API documentation  {address}/api/docs")
     say(f"  admin key          {key_file}")
     log.info("api_started", address=address)
+
+
+async def _listening(server: HttpServer, settings: str, host: str, port: int) -> str:
+    """Its address, once it listens. `settings`: those that are wrong where it cannot."""
+    try:
+        return _address(host, await server.start())
+    except OSError as error:
+        raise WrongSetting(f"{settings}: {host}:{port} cannot be listened on: {error.strerror}.") from None
 
 
 def _address(host: str, port: int) -> str:
