@@ -1,7 +1,6 @@
 """What the doctor says of the stored jobs, attempts, limits and logs; and how `--fix` mends it."""
 
 import asyncio
-import socket
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -14,6 +13,7 @@ from entrypoints.container import Container
 from entrypoints.container.database import breaches, logs_expected, mending, without_job
 from entrypoints.container.machine import logged_jobs
 from entrypoints.finding import Finding
+from entrypoints.from_settings import this_worker
 from entrypoints.settings import Settings
 
 LOOK_AGAIN_SECONDS: Final = 7.0
@@ -111,7 +111,8 @@ async def _attempts_without_log(container: Container, settings: Settings, *, fix
     if settings.retention.logs_size is not None:
         return Finding(name, "not looked at: retention.logs_size may have deleted any")
     since = min(settings.retention.logs, settings.retention.jobs) / 2
-    expected = await logs_expected(container.database(), socket.gethostname(), since, LOG_MISSING)
+    host = this_worker(settings).host
+    expected = await logs_expected(container.database(), host, since, LOG_MISSING)
     missing = {ref: number for ref, number in expected.items() if not await _is_there(container, ref)}
     if not missing:
         return Finding(name, "are there")

@@ -8,6 +8,7 @@ from typing import Final
 
 from adapters.filesystem.log_files import JoinedFiles, LogAndIndex
 from adapters.filesystem.log_search import PIECE_BYTES, Search
+from adapters.filesystem.log_tail import LogTail
 from adapters.filesystem.run_index import RunIndex
 from domain.log_index import RECORD_BYTES, Record
 from domain.log_lines import LineSpan, completed, unfinished
@@ -82,15 +83,15 @@ class IndexedLog:
         """Where the last `count` lines begin, and how many of them are not here; a line without newline
         counts. The offset is among the bytes of the stream if one is given.
         """
-        waiting = self.unfinished(stream)
+        waiting, tail = self.unfinished(stream), LogTail(self._log, self._index, self.end)
         if count > len(waiting):
             finished = count - len(waiting)
-            return self._last(finished) if stream is None else self._last_of(stream, finished)
+            return tail.last(finished) if stream is None else tail.last_of(stream, finished)
         kept = waiting[len(waiting) - count :]
         if not kept:
             return LogCursor(offset=self.size, told=len(self.unfinished(None))), self.size_of(stream), 0
         order, span = kept[0]
-        begins = self._last(0)[1] if stream is None else max(span.start, self.start_of(stream))
+        begins = tail.last(0)[1] if stream is None else max(span.start, self.start_of(stream))
         return LogCursor(offset=self.size, told=order), begins, 0
 
     # -- lines forwards --------------------------------------------------------------------------
@@ -172,53 +173,6 @@ class IndexedLog:
                 break
             point = point.advanced(data)
         return point
-
-    # -- lines backwards -------------------------------------------------------------------------
-
-    def _last(self, count: int) -> tuple[LogCursor, int, int]:
-        """The point before the last `count` finished lines."""
-        end, begin = self.end, self.beginning.lines
-        wanted = end.lines - count
-        if wanted <= begin:
-            return LogCursor(offset=self.start), self.start, begin - wanted
-        number = self._index.first(0, lambda run: run.lines >= wanted) - 1
-        lines = end.lines if number >= self._index.last else self._index.run(number + 1).lines
-        run = self._index.run(number)
-        newline, _ = self._newline(run.offset, self._index.end(number), lines - wanted + 1)
-        offset = run.offset if newline is None else newline + 1
-        return LogCursor(offset=offset), offset, 0
-
-    def _last_of(self, stream: int, count: int) -> tuple[LogCursor, int, int]:
-        """The same for one stream: from run to run of it, past the insides of its long lines."""
-        wanted = count + 1
-        first = self.start_of(stream)
-        stop = self.end.line_start(stream)
-        while stop > first:
-            run = self._index.run(self._index.holding_byte(stream, stop - 1))
-            behind = run.offset - run.totals[stream]
-            newline, seen = self._newline(run.offset, behind + stop, wanted)
-            if newline is not None:
-                return LogCursor(offset=newline + 1), newline + 1 - behind, 0
-            wanted -= seen
-            stop = run.line_start(stream)
-        return LogCursor(offset=self.start), first, wanted - 1
-
-    def _newline(self, start: int, stop: int, wanted: int) -> tuple[int | None, int]:
-        """The wanted-th newline of the file from `stop` backwards; else None, and how many there are."""
-        seen = 0
-        stop = min(stop, self.size)
-        while start < stop:
-            low = max(start, stop - _BLOCK)
-            data = self._log.bytes(low, stop)
-            here = data.count(b"\n")
-            if seen + here >= wanted:
-                at = len(data)
-                for _ in range(wanted - seen):
-                    at = data.rfind(b"\n", 0, at)
-                return low + at, wanted
-            seen += here
-            stop = low
-        return None, seen
 
     # -- bytes -----------------------------------------------------------------------------------
 
