@@ -1,7 +1,9 @@
 """A log that reached its limit: head and latest tail are kept, and what lies between is told to the byte."""
 
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +17,7 @@ from adapters.filesystem.stored_log import StoredLog, size_on_disk
 from adapters.process.supervisor.log_file import LogFile
 from domain.errors import LogNotFound
 from domain.log import Extent, Line, cut_note
-from domain.log_index import STDERR, STDOUT, Record, part_offset
+from domain.log_index import RECORD_BYTES, STDERR, STDOUT, Record, part_offset
 from domain.shown_log import ShownLog
 from tests.crashing import killed_at
 
@@ -310,3 +312,42 @@ def test_after_a_kill_at_any_change_to_the_disk_what_was_accepted_is_read_but_fo
         seen = lines(path, page)
         list(compressing(path))
         assert (shown(path), lines(path, page), StoredLog(path).extent(None)) == (told, seen, extent)
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Writes are cut there (EFBIG), as by a quota or a full disk, which few machines let a test have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_record_that_was_half_written_is_taken_back(tmp_path: Path) -> None:
+    """Or all records behind it would be read from the wrong place."""
+    path, log = writer(tmp_path, 10**6)
+    log.append(STDOUT, 0, b"out\n")
+    with files_of_at_most(RECORD_BYTES + 10):
+        log.append(STDERR, 1, b"lost\n")
+    assert path.with_suffix(".idx").stat().st_size == RECORD_BYTES
+    log.append(STDERR, 2, b"err\n")
+    log.append(STDOUT, 3, b"out\n")
+    log.close()
+    told = [(line.stream, line.text) for line in lines(path, 100)]
+    note = ("system", "[etl: 5 bytes lost: they could not be written]")
+    assert told == [("stdout", "out"), note, ("stderr", "err"), ("stdout", "out")]
+    assert (log.lost_bytes, log.kept_bytes) == (5, 12)
+
+
+def test_a_write_that_took_only_a_part_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, log = writer(tmp_path, 10**6)
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, bytes(data)[:RECORD_BYTES]))
+    log.append(STDOUT, 0, b"a line of many bytes, " * 100 + b"\n")
+    monkeypatch.undo()
+    log.close()
+    assert (path.stat().st_size, log.lost_bytes) == (2201, 0)

@@ -61,12 +61,14 @@ async def test_what_the_kernel_limits_takes_no_more_and_its_group_goes_with_the_
 
 async def test_files_that_are_read_are_not_taken_for_memory(limited: tuple[Rig, str]) -> None:
     """The kernel counts them, and gives them back before it kills."""
-    rig, _ = limited
+    rig, keeper = limited
     big = rig.directory / "big"
     with big.open("wb") as file:
         file.truncate(200 * MIB)
     exit_, _ = await rig.run_sh(f"cat {big} > /dev/null", resources=Resources(memory_bytes=40 * MIB))
-    assert (exit_.exit_code, exit_.stopped, exit_.oom_kills) == (0, None, 0)
+    assert (exit_.exit_code, exit_.stopped) == (0, None)
+    # Where nobody but the kernel counts, it counts for the whole machine: also what other tests bring about.
+    assert not exit_.oom_kills or keeper == "polled"
 
 
 async def test_f52_a_child_killed_for_memory_is_told_although_its_parent_exits_with_0(rig: Rig) -> None:
@@ -121,7 +123,8 @@ async def test_the_kernels_own_limit_of_processor_time_is_told_as_such(rig: Rig)
 
 
 async def test_f32_a_fork_bomb_ends_at_the_limit_of_processes(rig: Rig) -> None:
-    source = "import os, time\nwhile True:\n    os.fork()\n    time.sleep(0.05)"
+    # Of 4096 at most: should it ever win, the machine that runs the tests survives it.
+    source = "import os, time\nfor _ in range(12):\n    os.fork()\n    time.sleep(0.05)\ntime.sleep(1000)"
     exit_, _ = await rig.run_python(source, resources=Resources(processes=20))
     assert (exit_.stopped, exit_.processes_left) == (Stop.PROCESSES, 0)
     assert judge(exit_, 60, Resources(processes=20)).reason.code == "process_limit"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -183,3 +184,25 @@ def test_the_walk_of_systems_without_proc_finds_a_tree_and_ends_it(monkeypatch: 
         assert tree.send(child, signal.SIGKILL)
         assert shell.wait(30) == 0
     assert not tree.send((shell.pid, 0), signal.SIGKILL)
+
+
+OUTRUN = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from adapters.process.supervisor import kernel
+from adapters.process.supervisor.descendants import Descendants
+kernel.become_subreaper()
+tree = Descendants()
+tree.alive = list
+shell = ["sh", "-c", "sleep 1000 & sleep 1000 & wait"]
+tree.main = os.posix_spawn("/bin/sh", shell, {}, setsid=True)
+tree.kill(5)
+print(tree.empty)
+"""
+
+
+def test_f32_a_tree_that_grows_faster_than_it_is_walked_is_killed_at_one_stroke() -> None:
+    """F32: on a busy machine a walk finds the children of yesterday; here it finds none at all."""
+    source = Path(tree.__file__).parents[3]
+    argv = [sys.executable, "-I", "-S", "-c", OUTRUN, str(source)]
+    assert subprocess.run(argv, check=True, capture_output=True, timeout=60).stdout == b"True\n"
