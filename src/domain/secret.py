@@ -15,9 +15,11 @@ _SECRET_NAME: Final = re.compile(r".*(PASS(WORD|WD)?|SECRET|TOKEN|KEY|CREDENTIAL
 _PASSWORD: Final = re.compile(r"(?<=://)([^\s/?#:@]*):([^\s/?#@]+)(?=@)")
 """Of `scheme://user:password@host`, anywhere in a text."""
 
-_KEYWORD: Final = re.compile(r"(?<=\bpassword)(\s*=\s*)(?:'((?:[^'\\]|\\.)*)'|([^\s'&]+))")
+_KEYWORD: Final = re.compile(
+    r"(?:(?<=\bpassword)|(?<=\bsslpassword))(\s*=\s*)(?:'((?:[^'\\]|\\.)*)'|([^\s'&]+))"
+)
 """Of libpq's `host=… password=…`, where quotes take blanks and a backslash takes anything, and of its
-`?password=…`.
+`?password=…`; `sslpassword` opens the key of a client's certificate.
 """
 
 

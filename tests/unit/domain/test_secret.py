@@ -55,6 +55,7 @@ def test_what_is_masked_by_its_name_is_a_secret_as_a_whole_and_in_its_password()
         ("host=db user=etl password=hunter22 dbname=dwh", {"hunter22"}),
         (r"password = 'it\'s a secret' host=db", {"it's a secret"}),
         ("password='' host=db", set()),
+        ("postgresql://db/x?sslkey=k.pem&sslpassword=hunter22", {"hunter22"}),
         ("forgot_password=yes", set()),
         ("copy a://u:one@h to b://v:two@h", {"one", "two"}),
         ("http://host:8080/a@b", set()),
