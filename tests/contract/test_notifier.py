@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.memory.notifier import MOST_WAITING, MemoryNotifier
+from adapters.memory.notifier import MemoryNotifier
 from adapters.memory.records import Records
 from application.ports.notifier import (
     CancelRequested,
@@ -148,14 +148,3 @@ async def test_many_notices_of_many_publishers_all_arrive(notifiers: tuple[Notif
         for number, notice in enumerate(wanted):
             publish[number % 2](notice)
         assert await until(subscription, wanted) >= wanted
-
-
-async def test_a_reader_that_falls_far_behind_is_told_to_look_again() -> None:
-    """Of the memory alone: it is where a bound can be reached within a test."""
-    notifier = MemoryNotifier(Records())
-    async with notifier.subscribe() as subscription:
-        for _ in range(MOST_WAITING + 10):
-            notifier.publish(JobChanged(uuid4()))
-        kept = await subscription.wait(SOON)
-    assert len(kept) <= 11
-    assert Reconnected() in kept

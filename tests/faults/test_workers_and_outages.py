@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
-from adapters.postgres.subscriptions import PostgresSubscription
+from application.asking.inbox import Inbox
 from application.ports.notifier import Notice, Reconnected, Subscription, Wanted, every
 from domain.attempt import Outcome
 from domain.errors import DatabaseUnavailable
@@ -263,8 +263,8 @@ class Deaf:
     def publish(self, *_: Notice) -> None: ...
 
     @asynccontextmanager
-    async def subscribe(self, wanted: Wanted = every) -> AsyncIterator[PostgresSubscription]:
-        yield PostgresSubscription(wanted)
+    async def subscribe(self, wanted: Wanted = every) -> AsyncIterator[Inbox]:
+        yield Inbox(wanted)
 
 
 async def test_f64_without_any_notice_jobs_are_claimed_and_cancelled_all_the_same(

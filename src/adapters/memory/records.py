@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
-from application.ports.notifier import Notice
+from application.asking.inbox import Inbox
 from domain.access import ApiKey
 from domain.attempt import Attempt
 from domain.errors import JobNotFound
@@ -44,12 +44,6 @@ class Request:
 
     digest: bytes
     job_ids: tuple[UUID, ...]
-
-
-class Inbox(Protocol):
-    """Where one subscriber's notices arrive."""
-
-    def put(self, notice: Notice) -> None: ...
 
 
 @dataclass(slots=True)

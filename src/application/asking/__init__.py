@@ -1,3 +1,3 @@
-"""How an answer is asked for: together with others, again and again, in a hurry, or in a thread apart. Use
-cases and adapters alike do so; none of these is a use case.
+"""How answers are asked for (together with others, again and again, in a hurry, in a thread apart) and how
+news is waited for. Use cases and adapters alike do so; none of these is a use case.
 """

@@ -9,7 +9,6 @@ import psycopg
 
 from adapters.postgres.notices import MAX_BYTES, parse, payloads
 from adapters.postgres.notifier import PostgresNotifier
-from adapters.postgres.subscriptions import MOST_WAITING, PostgresSubscription
 from application.ports.notifier import (
     CancelRequested,
     JobChanged,
@@ -121,15 +120,6 @@ def test_what_is_no_payload_of_ours_tells_to_look_at_all() -> None:
     for payload in ("", "[", "{}x", "[1]", '[["j"]]', '[["j", "no id"]]', '[["new-kind", "x"]]', "7"):
         assert parse(payload) == {Reconnected()}, payload
     assert set(payloads([JobsWaiting("q" * 9000)])) == {'[["r"]]'}
-
-
-async def test_a_subscription_that_is_not_read_keeps_a_bounded_set() -> None:
-    subscription = PostgresSubscription()
-    for _ in range(MOST_WAITING + 5):
-        subscription.put(frozenset({JobChanged(uuid4())}))
-    kept = await subscription.wait(1)
-    assert Reconnected() in kept
-    assert len(kept) < MOST_WAITING
 
 
 def test_who_listens_is_woken_by_notices_alone(database_url: str) -> None:
