@@ -151,8 +151,11 @@ class RunDirectory:
                 continue
 
     def _record(self, ref: LogRef) -> dict[str, Any]:
-        """Not of another start of the machine, where it was not written before that stopped."""
-        return _read(self.of(ref) / specification.ATTEMPT_FILE) or {"boot_id": _boot_id()}
+        """Empty where it is of another attempt, which lay here before: the machine stopped before this one's
+        was on the disk. Not of another start of the machine, where there was none yet.
+        """
+        record = _read(self.of(ref) / specification.ATTEMPT_FILE) or {"boot_id": _boot_id()}
+        return record if _is_of(record, ref) else {}
 
     def _specification(self, launch: Launch, means: Means) -> specification.Launch:
         """Made of texts: of paths it took three times as long."""
@@ -190,6 +193,12 @@ def exit_from(record: dict[str, Any]) -> Exit:
         fields["usage"] = Usage(**fields["usage"])
     fields["kept"] = tuple(fields.get("kept", ()))
     return Exit(**fields)
+
+
+def _is_of(record: dict[str, Any], ref: LogRef) -> bool:
+    """What an older release wrote at an attempt's beginning does not say."""
+    said = record.get("job_id", str(ref.job_id)), record.get("fence", ref.fence)
+    return said == (str(ref.job_id), ref.fence)
 
 
 def _remove(directory: Path) -> None:

@@ -218,6 +218,21 @@ async def test_a_restart_of_the_machine_is_told_as_such(
     assert (await process.wait()).lost == run_directory.RESTARTED
 
 
+async def test_a_beginning_of_another_attempt_tells_of_a_restart_and_of_no_log(tmp_path: Path) -> None:
+    """Files are written over: a machine that stops may leave what an earlier attempt wrote into them."""
+    directory, log = tmp_path / "run" / "1" / f"{uuid4()}-1", tmp_path / "log"
+    directory.mkdir(parents=True)
+    log.write_bytes(b"of another")
+    record = {"job_id": str(uuid4()), "fence": 1, "boot_id": run_directory._boot_id(), "log": str(log)}
+    (directory / "attempt.json").write_text(json.dumps(record))
+    runner = SupervisedProcessRunner(tmp_path / "run")
+    await runner.open()
+    (process,) = await runner.adopt()
+    exit_ = await process.wait()
+    assert (exit_.lost, exit_.log_bytes) == (run_directory.RESTARTED, 0)
+    await runner.close()
+
+
 async def test_an_attempt_that_never_got_its_supervisor_says_so(tmp_path: Path) -> None:
     (tmp_path / "run" / "1" / f"{uuid4()}-1").mkdir(parents=True)
     runner = SupervisedProcessRunner(tmp_path / "run")

@@ -9,11 +9,12 @@ from adapters.process.supervisor.memory_group import MemoryGroup
 class Enforcement:
     """`how` is domain.attempt.Exit.limits: never more than is true."""
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, machine: kernel.OutOfMemory) -> None:
         self.how = limits.enforcement(launch.limits)
         self._polled = launch.limits
         self._memory: MemoryGroup | None = None
-        self._kills_before = kernel.out_of_memory_kills()
+        self._machine = machine
+        self._kills_before = machine.kills()
         most = launch.limits.get("memory_bytes")
         if launch.memory_group is None or most is None:
             return
@@ -47,7 +48,7 @@ class Enforcement:
         """domain.attempt.Exit.oom_kills."""
         if self._memory is not None:
             return self._memory.oom_kills()
-        return kernel.out_of_memory_kills() - self._kills_before
+        return self._machine.kills() - self._kills_before
 
     def end(self) -> None:
         if self._memory is not None:

@@ -6,7 +6,13 @@ from adapters.process.supervisor import limits
 from adapters.process.supervisor.ears import Ears
 from adapters.process.supervisor.group import Group
 from adapters.process.supervisor.home import Home
-from adapters.process.supervisor.kernel import LINUX, Fuse, forbid_new_privileges
+from adapters.process.supervisor.kernel import (
+    LINUX,
+    Fuse,
+    OutOfMemory,
+    become_subreaper,
+    forbid_new_privileges,
+)
 from adapters.process.supervisor.launch import Launch
 from adapters.process.supervisor.leash import Leash
 from adapters.process.supervisor.oom_score import OomScore
@@ -14,10 +20,14 @@ from adapters.process.supervisor.wakeup import Wakeup
 
 
 class Gear(NamedTuple):
-    """`leash`: None where the kernel has none, `home` where no group may be made."""
+    """`reaps`: whether all descendants stay below this process. `leash`: None where the kernel has none,
+    `home` where no group may be made.
+    """
 
     ears: Ears
+    reaps: bool
     fuse: Fuse
+    memory: OutOfMemory
     score: OomScore
     leash: Leash | None
     home: Home | None
@@ -50,7 +60,15 @@ def make(home: str | None) -> Gear:
     forbid_new_privileges()
     ears, wakeup = Ears(), Wakeup()
     ears.on(wakeup.fileno(), lambda _: wakeup.clear())
-    return Gear(ears, Fuse(), OomScore(), _leash(), None if home is None else Home(home))
+    return Gear(
+        ears,
+        become_subreaper(),
+        Fuse(),
+        OutOfMemory(),
+        OomScore(),
+        _leash(),
+        None if home is None else Home(home),
+    )
 
 
 def _leash() -> Leash | None:

@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 
-from adapters.process.supervisor.group import Group, read
+from adapters.process.supervisor.group import V2, Group
 
 
 class Home(Group):
@@ -14,6 +14,16 @@ class Home(Group):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.is_left = False
+        self._members = os.open(os.path.join(path, "cgroup.procs"), os.O_RDONLY | os.O_CLOEXEC)
+        self._alone = b"%d\n" % os.getpid()
+
+    @property
+    def kind(self) -> str:
+        return V2
+
+    def make(self) -> str:
+        """It is there as long as its supervisor is in it."""
+        return V2
 
     def is_for(self, group: str) -> bool:
         """Whether it stands where the group of an attempt was to be made."""
@@ -31,7 +41,7 @@ class Home(Group):
 
     def _is_ours_alone(self) -> bool:
         with suppress(OSError):
-            alone = read(os.path.join(self.path, "cgroup.procs")) == str(os.getpid()).encode()
+            alone = os.pread(self._members, 64, 0) == self._alone
             return alone and os.stat(self.path).st_nlink == 2  # noqa: PLR2004 - its own name, and `.`
         return False
 

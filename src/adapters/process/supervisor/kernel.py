@@ -1,6 +1,7 @@
 """What the standard library lacks of Linux: prctl(2), and the clock that counts suspended time."""
 
 import ctypes
+import os
 import signal
 import struct
 import sys
@@ -93,9 +94,22 @@ def set_file_user(uid: int, gid: int) -> None:
         _libc.setfsuid(uid)
 
 
-def out_of_memory_kills() -> int:
-    """How many processes of this machine the kernel has killed for lack of memory, in any control group."""
-    return figure("/proc/vmstat", b"oom_kill ") or 0
+class OutOfMemory:
+    """The kernel's count of what it has killed for lack of memory. Kept open: it is read twice an attempt."""
+
+    def __init__(self) -> None:
+        self._file = -1
+        with suppress(OSError):
+            self._file = os.open("/proc/vmstat", os.O_RDONLY | os.O_CLOEXEC)
+
+    def kills(self) -> int:
+        """Processes of this machine, in any control group; 0 where the kernel does not say."""
+        text = b"\n"
+        with suppress(OSError):
+            while b"\noom_kill " not in text and (more := os.pread(self._file, 16384, len(text) - 1)):
+                text += more
+        _, _, count = text.partition(b"\noom_kill ")
+        return int(count.split(None, 1)[0]) if b"\n" in count else 0
 
 
 def figure(path: str, name: bytes) -> int | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypedDict
 CONTROL_SOCKET = "control.sock"
 ATTEMPT_FILE = "attempt.json"
 RESULT_FILE = "result.json"
+SPARE_SCRATCH = "scratch"
 WORK_DIR_VARIABLE = "ETL_WORK_DIR"
 """Besides its use for the program, the tag by which processes without a supervisor are found."""
 
@@ -57,6 +58,8 @@ def write(launch: Launch, descriptor: int) -> None:
 
 
 def read(descriptor: int) -> Launch:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with open(descriptor, "rb") as file:
-        return Launch(**json.loads(file.read()))
+    """Closes it."""
+    try:
+        return Launch(**json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()))
+    finally:
+        os.close(descriptor)

@@ -2,17 +2,50 @@
 
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 from adapters.process.supervisor import kernel
+from adapters.process.supervisor.kernel import LINUX
 from adapters.process.supervisor.launch import User
+
+_PRIVATE: Final = stat.S_IFDIR | 0o700
 
 
 def make(path: str, user: User | None) -> None:
     os.mkdir(path, 0o700)
     if user is not None:
         os.chown(path, user["uid"], user["gid"])
+
+
+def take(path: str, spare: str) -> int:
+    """As `make` for this process's own user, from one that was put by; the time at which that is."""
+    try:
+        os.rename(spare, path)
+    except OSError:
+        make(path, None)
+    return os.stat(path).st_ctime_ns
+
+
+def is_put_by(path: str, spare: str, taken: int) -> bool:
+    """Where no program has touched it: any change would have changed its time (ctime). One within a tick of
+    the kernel's clock might not have, so what it could have left is looked for.
+    """
+    try:
+        now = os.stat(path)
+        if (now.st_ctime_ns, now.st_mode) != (taken, _PRIVATE) or os.listdir(path) or _has_attributes(path):
+            return False
+        os.rename(path, spare)
+    except OSError:
+        return False
+    return True
+
+
+def _has_attributes(path: str) -> bool:
+    """Also lists of access rights; where nobody can say, it may have some."""
+    return not LINUX or bool(os.listxattr(path))
 
 
 def is_removed(path: str) -> bool:

@@ -58,15 +58,16 @@ class Supervisor:
 
     def run(self) -> dict[str, Any]:
         """The fields of domain.attempt.Exit."""
-        containment = "subreaper" if kernel.become_subreaper() else "best_effort"
+        containment = "subreaper" if self._own.reaps else "best_effort"
         if kernel.elapsed_ns() >= self._deadline:
             return {**verdict.TOO_LATE, "containment": containment}
         if (group := self._own.group_of(self._launch)) is not None and (kind := group.make()) is not None:
             self._tree.group, containment = group, kind
-        else:
+        elif self._launch.group is not None:
             self._launch = self._launch._replace(group=None)
-        self._limits = Enforcement(self._launch)
-        self._launch = self._launch._replace(memory_group=self._limits.memory_group)
+        self._limits = Enforcement(self._launch, self._own.memory)
+        if self._launch.memory_group != self._limits.memory_group:
+            self._launch = self._launch._replace(memory_group=self._limits.memory_group)
         return {**self._run(), "containment": containment, "limits": self._limits.how}
 
     @property
@@ -110,16 +111,15 @@ class Supervisor:
         self._leave_the_group()
 
     def let_go(self) -> None:
-        """Says that what was dismissed is forgotten, and hangs up. May be called again."""
+        """Says that what was dismissed is forgotten, and hangs up on all who came. May be called again."""
+        self._accept()
         for descriptor, channel in self._connections.items():
             if self._dismissed:
                 channel.send({"forgotten": True})
             self._ears.off(descriptor)
             channel.close()
         self._connections.clear()
-        if self._listener.fileno() >= 0:
-            self._ears.off(self._listener.fileno())
-            self._listener.close()
+        self._ears.off(self._listener.fileno())
 
     # -- the life of the tree ----------------------------------------------------------------------
 

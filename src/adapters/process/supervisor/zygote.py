@@ -11,14 +11,13 @@ from adapters.process.supervisor import attempt as attempt_process
 from adapters.process.supervisor import fork, kernel, record, start_errors, tree
 from adapters.process.supervisor.channel import Channel
 from adapters.process.supervisor.homes import Homes
-from adapters.process.supervisor.launch import CONTROL_SOCKET
+from adapters.process.supervisor.places import Places
 from adapters.process.supervisor.wakeup import Wakeup
 
 _READ_BYTES: Final = 65536
 _DESCRIPTORS: Final = 2  # the control connection and the launch
 _SPARES: Final = 16
 """As many wait for their next attempt: a fork, and the copies of its pages, take longer than /bin/true."""
-_BACKLOG: Final = 8
 _IDLE_MS: Final = 60_000
 _FIRST_PAUSE_MS: Final = 2
 _LONGEST_PAUSE_MS: Final = 500
@@ -45,12 +44,13 @@ def serve(socket_fd: int, lock_fd: int, groups: str | None) -> None:
 
 
 class Supervisor:
-    """A child, and the name of the attempt that it has; None while it waits for one."""
+    """A child, and the name of the attempt that it has; None while it waits for one, in its place."""
 
-    def __init__(self, pid: int, link: socket.socket, home: str | None) -> None:
+    def __init__(self, pid: int, link: socket.socket, home: str | None, place: str) -> None:
         self.pid = pid
         self.link = link
         self.home = home
+        self.place = place
         self.attempt: str | None = None
 
 
@@ -61,6 +61,7 @@ class Zygote:
         self._worker: Channel | None = Channel(worker)
         self._lock = lock
         self._homes = Homes(groups)
+        self._places = Places()
         self._wakeup = wakeup
         self._supervisors: dict[int, Supervisor] = {}
         self._links: dict[int, Supervisor] = {}
@@ -98,9 +99,7 @@ class Zygote:
         """Descriptors end a read of a stream socket, so those that came belong to the last message."""
         assert self._worker is not None  # noqa: S101 - only its descriptor leads here
         try:
-            data, descriptors, _, _ = socket.recv_fds(
-                self._worker.socket, _READ_BYTES, _DESCRIPTORS, getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-            )
+            data, descriptors, _, _ = socket.recv_fds(self._worker.socket, _READ_BYTES, _DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
@@ -123,43 +122,54 @@ class Zygote:
         self._dismiss_spares(0)
 
     def _start(self, message: dict[str, Any], control_fd: int, specification: int) -> None:
-        """The listening socket exists before a supervisor knows of it, so that an attempt without one is
+        """The listening socket exists before a supervisor knows of the attempt, so that one without it is
         known never to have been started.
         """
         os.set_inheritable(control_fd, False)
         os.set_inheritable(specification, False)
         control = socket.socket(fileno=control_fd)
         try:
-            with _listen(message["directory"]) as listener:
-                self._give(message["start"], [control_fd, specification, listener.fileno()])
+            self._give(message["start"], message["directory"], [control_fd, specification])
         except OSError as error:
-            _refuse(control, message["directory"], error)
+            _refuse(control, error)
         control.close()
         os.close(specification)
 
-    def _give(self, attempt: str, descriptors: list[int]) -> None:
+    def _give(self, attempt: str, directory: str, descriptors: list[int]) -> None:
         """To one that is free, the latest first: its pages are its own already. Raises OSError."""
         while True:
-            supervisor = self._free.pop() if self._free else self._fork(descriptors)
+            supervisor = (
+                self._free.pop() if self._free else self._fork(os.path.dirname(directory), descriptors)
+            )
+            try:
+                os.rename(supervisor.place, directory)
+            except OSError as error:
+                self._hang_up(supervisor)
+                if isinstance(error, FileNotFoundError) and os.path.isdir(os.path.dirname(directory)):
+                    continue  # somebody has removed its place
+                raise
             try:
                 socket.send_fds(supervisor.link, [b"."], descriptors)
             except OSError as error:
                 self._hang_up(supervisor)
+                record.forget(directory)
                 if isinstance(error, ConnectionError):
                     continue  # it was killed while it waited
                 raise
             supervisor.attempt = attempt
             return
 
-    def _fork(self, given: list[int]) -> Supervisor:
+    def _fork(self, run_directory: str, given: list[int]) -> Supervisor:
         """The fork gets what is `given` as all others do, over its link: it must not keep it twice."""
+        place, listener = self._places.new(run_directory)
         home = self._homes.new()
         ours, theirs = socket.socketpair()
         try:
             pid, is_at_home = fork.fork(home)
         except OSError:
-            ours.close()
-            theirs.close()
+            for end in (ours, theirs, listener):
+                end.close()
+            record.forget(place)
             self._homes.vacate(home)
             raise
         if pid == 0:
@@ -167,10 +177,11 @@ class Zygote:
             self._leave()
             for descriptor in given:
                 os.close(descriptor)
-            attempt_process.attend(theirs, home if is_at_home else None)
+            attempt_process.attend(theirs, home if is_at_home else None, place, listener)
         theirs.close()
+        listener.close()
         ours.setblocking(False)
-        supervisor = self._supervisors[pid] = self._links[ours.fileno()] = Supervisor(pid, ours, home)
+        supervisor = self._supervisors[pid] = self._links[ours.fileno()] = Supervisor(pid, ours, home, place)
         self._poll.register(ours, select.POLLIN)
         return supervisor
 
@@ -222,6 +233,7 @@ class Zygote:
                 continue
             self._hang_up(supervisor)
             self._homes.vacate(supervisor.home)
+            record.forget(supervisor.place)
             if status != 0:
                 self._strays = True
                 self._pause_ms = _FIRST_PAUSE_MS
@@ -249,28 +261,9 @@ class Zygote:
             self._worker.send({"settled": name})
 
 
-def _listen(directory: str) -> socket.socket:
-    """Makes the directory. Bound by its short name: a socket's path may have 107 bytes only (unix(7))."""
-    os.mkdir(directory, 0o700)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        os.chdir(directory)
-        listener.bind(CONTROL_SOCKET)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.chdir("/")
-    return listener
-
-
-def _refuse(control: socket.socket, directory: str, error: OSError) -> None:
+def _refuse(control: socket.socket, error: OSError) -> None:
     """An infrastructure failure of this start; never the end of the zygote."""
-    number = error.errno or 0
-    Channel(control).send({"exit": start_errors.of_the_machine(number)})
-    if not isinstance(error, FileExistsError):
-        record.forget(directory)
+    Channel(control).send({"exit": start_errors.of_the_machine(error.errno or 0)})
 
 
 def _heed_signals_again() -> None:
