@@ -1,11 +1,14 @@
 """Why a queued job waits, in one sentence: the question that every operator asks first."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 from domain.job import Job, JobState
+
+SOON: Final = timedelta(seconds=15)
+"""Workers look more often. Whether they have room on their disks is not known here."""
 
 NAMED_HOLDERS: Final = 3
 """Of those who hold a limit; the others are counted."""
@@ -51,6 +54,8 @@ def waiting_for(job: Job, around: Surroundings, at: datetime) -> str | None:
         return f"Behind {more}{around.ahead} job{'s' * (around.ahead != 1)} of queue {queue!r}."
     if around.free_slots == 0:
         return f"No worker of queue {queue!r} has a free slot."
+    if at - job.due_at > SOON:
+        return "About to be claimed. If it stays, the workers' `/health/ready` says why, such as a full disk."
     return "About to be claimed."
 
 

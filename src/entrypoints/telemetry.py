@@ -8,6 +8,8 @@ from typing import Final, Literal
 import structlog
 from structlog.typing import EventDict, Processor
 
+from entrypoints.colours import is_colourful
+
 Format = Literal["console", "json"]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -85,7 +87,7 @@ def _rendered(log_format: Format) -> list[Processor]:
     """Stacks without the variables of their frames, which hold secrets."""
     if log_format == "console":
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+        return [structlog.dev.ConsoleRenderer(colors=is_colourful(sys.stderr), exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 

@@ -1,11 +1,12 @@
 """Output for people and for programs."""
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, BinaryIO, Final, Protocol, TextIO, TypeVar
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
+
+from entrypoints.colours import is_colourful
 
 Item = TypeVar("Item")
 
@@ -39,11 +40,6 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
     def flush(self) -> object: ...
-
-
-def is_colourful(stream: TextIO) -> bool:
-    """https://no-color.org: any value that is not empty turns colours off."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def print_json(value: object) -> None:

@@ -67,7 +67,9 @@ class Worker(Struct, frozen=True, kw_only=True):
     )
     lease: Annotated[Seconds, Meta(description="how long an attempt that may be repeated is safe")] = 60.0
     last_lease: Annotated[Seconds, Meta(description="how long a job's last attempt is safe")] = 900.0
-    poll: Annotated[SomeSeconds, Meta(description="longest wait if a notification is lost")] = 5.0
+    poll: Annotated[
+        SomeSeconds, Meta(description="longest wait if a notification is lost, or for a time that has come")
+    ] = 5.0
     http_host: Annotated[Name, Meta(description="address of `etl worker` for /health and /metrics")] = (
         "127.0.0.1"
     )

@@ -30,6 +30,15 @@ def test_nothing_in_the_way_means_about_to_be_claimed() -> None:
     assert why(not_before=NOON) == "About to be claimed."
 
 
+def test_what_is_not_claimed_although_nothing_is_in_the_way_is_told_where_to_look() -> None:
+    """Below `retention.disk_floor` a worker lives, has free slots, and claims nothing."""
+    due = NOON - timedelta(seconds=16)
+    told = why(submitted_at=due)
+    assert told is not None
+    assert "`/health/ready` says why" in told
+    assert why(submitted_at=due, not_before=NOON - timedelta(seconds=14)) == "About to be claimed."
+
+
 def test_a_job_waits_for_its_time_or_for_its_next_attempt() -> None:
     later = NOON + timedelta(hours=1)
     assert why(not_before=later) == "Waits for its time: not before 2026-03-01 13:00:00 UTC."

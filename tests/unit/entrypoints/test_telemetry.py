@@ -1,6 +1,8 @@
 """The form of log lines. Each test configures a process of its own: logging is global."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from typing import Any
@@ -72,3 +74,18 @@ def test_a_stack_is_told_without_the_variables_of_its_frames(log_format: str) ->
     assert "ValueError: it failed" in text
     assert "Traceback (most recent call last)" in text
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    ("environ", "colours"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_for_a_terminal_that_shows_them(environ: dict[str, str], *, colours: bool) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-c", PROGRAM, "console", "error"]
+    kept = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    subprocess.run(argv, stderr=theirs, env={**kept, "TERM": "xterm", **environ}, check=True)
+    shown = os.read(ours, 100)
+    os.close(ours)
+    os.close(theirs)
+    assert shown
+    assert (b"\x1b[" in shown) is colours
