@@ -42,7 +42,9 @@ class SubmitJobs:
     async def __call__(
         self, specs: Sequence[JobSpec], by: Principal, idempotency: Idempotency | None = None
     ) -> Submitted:
-        """Raises InvalidJob, UnknownScript, MissingScope, CommandsNotAllowed, IdempotencyKeyReused."""
+        """Raises InvalidJob, UnknownScript, MissingScope, CommandsNotAllowed, IdempotencyKeyReused, and
+        Unauthenticated if the key of `by` has been revoked: it stood when the jobs were stored.
+        """
         return await self.enqueue(
             [self.accepted(spec, by, self.script_faults) for spec in specs], by, idempotency
         )
@@ -62,7 +64,7 @@ class SubmitJobs:
     ) -> Submitted:
         now = self.clock.now()
         jobs = [new_job(self.chance.new_id(), spec, now, by.name) for spec in accepted]
-        submitted = await self.queue.submit(jobs, idempotency)
+        submitted = await self.queue.submit(jobs, idempotency, by.key_id)
         if not submitted.replayed:
             self.meters.submitted(len(jobs))
         self.notifier.publish(*{JobsWaiting(job.spec.queue) for job in submitted.jobs})

@@ -13,6 +13,7 @@ from domain.errors import Forbidden, MissingScope
 
 PREFIX: Final = "etl_"
 NAMED_LENGTH: Final = 8
+NOT_VALID: Final = "This API key is not valid: it is unknown, expired or revoked."
 
 
 class Scope(StrEnum):

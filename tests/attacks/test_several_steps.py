@@ -91,6 +91,22 @@ async def test_a_key_revoked_at_one_api_opens_nothing_at_another_and_its_streams
     assert told == ["event: state"]
 
 
+async def test_a_key_revoked_at_one_api_submits_nothing_at_another_that_has_just_seen_it(
+    site: ServedApi, site_url: str, tmp_path: Path
+) -> None:
+    async with served_api(site_url, tmp_path) as other:
+        for wrong in (BODY, {"script": "../etc/passwd"}, {"command": ["true"]}, {"jobs": 7}):
+            made = (await site.client.post(KEYS, json={"name": "ci", "scopes": ["jobs:submit"]})).json()
+            key = {"Authorization": f"Bearer {made['secret']}"}
+            for path, body in ((JOBS, BODY), (f"{JOBS}/batch", {"jobs": [BODY]})):
+                assert (await other.client.post(path, json=body, headers=key)).status_code == 201
+            before = (await site.client.get(JOBS)).json()["items"][0]["id"]
+            assert (await site.client.delete(f"{KEYS}/{made['id']}")).status_code == 204
+            refused = await other.client.post(JOBS, json=wrong, headers=key)
+            assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+            assert (await site.client.get(JOBS)).json()["items"][0]["id"] == before
+
+
 async def test_a_key_opens_nothing_through_what_it_issued_once_it_has_ended(site: ServedApi) -> None:
     wanted = {"name": "temp", "scopes": ["admin"], "expires_at": "2099-01-01T00:00:00Z"}
     temp = (await site.client.post(KEYS, json=wanted)).json()

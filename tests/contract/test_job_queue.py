@@ -7,12 +7,22 @@ from uuid import uuid4
 
 import pytest
 
+from application.ports.job_queue import Idempotency, Submitted
 from domain.attempt import Outcome
-from domain.errors import IdempotencyKeyReused, IllegalTransition, JobIsFinal, JobNotFound
+from domain.errors import (
+    IdempotencyKeyReused,
+    IllegalTransition,
+    JobIsFinal,
+    JobNotFound,
+    Unauthenticated,
+)
 from domain.event import EventKind
 from domain.job import Job, JobState
+from domain.policy import ConcurrencyLimit
 from tests.builders import (
+    NOON,
     a_job,
+    a_key,
     a_request,
     claim_of,
     failed,
@@ -63,6 +73,73 @@ async def test_a_refused_batch_leaves_nothing_behind(kernel: Kernel) -> None:
         await kernel.queue.submit(jobs(3, queue="never"), a_request(digest=b"other"))
     assert len(await stored(kernel)) == 1
     assert [queue.name for queue in await kernel.queue.queues()] == ["default"]
+
+
+async def test_a_job_that_comes_with_a_key_that_stands_is_stored(kernel: Kernel) -> None:
+    key, job = a_key(), a_job()
+    await kernel.access.add(key)
+    assert await kernel.queue.submit([job], None, key.id) == Submitted(jobs=(job,))
+    assert await stored(kernel) == [job]
+
+
+@pytest.mark.parametrize("request_", [None, a_request()], ids=["plain", "idempotent"])
+@pytest.mark.parametrize("limit", [None, keyed("k")], ids=["free", "limited"])
+@pytest.mark.parametrize("count", [1, 3])
+async def test_what_comes_with_a_key_that_is_revoked_or_unknown_leaves_nothing_behind(
+    kernel: Kernel, request_: Idempotency | None, limit: ConcurrencyLimit | None, count: int
+) -> None:
+    key = a_key()
+    await kernel.access.add(key)
+    await kernel.access.revoke(key.id, NOON)
+    for key_id in (key.id, uuid4()):
+        with pytest.raises(Unauthenticated):
+            await kernel.queue.submit(jobs(count, queue="never", concurrency=limit), request_, key_id)
+    assert await stored(kernel) == []
+    assert list(await kernel.queue.queues()) == []
+    assert not (await kernel.queue.submit(jobs(count), request_)).replayed
+
+
+async def test_a_replay_too_is_for_a_key_that_stands_alone(kernel: Kernel) -> None:
+    key = a_key()
+    await kernel.access.add(key)
+    await kernel.queue.submit([a_job()], a_request(), key.id)
+    assert (await kernel.queue.submit([a_job()], a_request(), key.id)).replayed
+    await kernel.access.revoke(key.id, NOON)
+    with pytest.raises(Unauthenticated):
+        await kernel.queue.submit([a_job()], a_request(), key.id)
+
+
+async def test_of_jobs_that_are_submitted_at_once_only_those_of_a_revoked_key_are_refused(
+    kernel: Kernel,
+) -> None:
+    revoked, *others = keys = [a_key(f"etl_{n}") for n in range(3)]
+    for key in keys:
+        await kernel.access.add(key)
+    await kernel.access.revoke(revoked.id, NOON)
+    new = [(a_job(), key) for key in keys * 5]
+    answers = await asyncio.gather(
+        *(kernel.queue.submit([job], None, key.id) for job, key in new), return_exceptions=True
+    )
+    for (job, key), answer in zip(new, answers, strict=True):
+        assert isinstance(answer, Unauthenticated) if key is revoked else answer == Submitted(jobs=(job,))
+    assert {job.id for job in await stored(kernel)} == {job.id for job, key in new if key in others}
+
+
+async def test_a_submit_after_a_revocation_is_refused_whatever_else_is_being_submitted(
+    kernel: Kernel,
+) -> None:
+    other = a_key("etl_other")
+    await kernel.access.add(other)
+    for n in range(RIVALS):
+        key = a_key(f"etl_{n}")
+        await kernel.access.add(key)
+        rivals = asyncio.gather(*(kernel.queue.submit([a_job()], None, other.id) for _ in range(5)))
+        await asyncio.sleep(0)
+        await kernel.access.revoke(key.id, NOON)
+        with pytest.raises(Unauthenticated):
+            await kernel.queue.submit([a_job()], None, key.id)
+        await rivals
+    assert len(await stored(kernel)) == 5 * RIVALS
 
 
 async def test_submitting_nothing_is_answered_with_nothing(kernel: Kernel) -> None:

@@ -7,8 +7,9 @@ from adapters.memory.queues import MemoryQueues
 from adapters.memory.records import Records, Request
 from application.ports.clock import Chance, Clock
 from application.ports.job_queue import Claim, Decision, Idempotency, Report, Submitted
+from domain.access import NOT_VALID
 from domain.attempt import Ending, Exit, judge
-from domain.errors import IdempotencyKeyReused, IllegalTransition
+from domain.errors import IdempotencyKeyReused, IllegalTransition, Unauthenticated
 from domain.job import Job
 from domain.worker import Worker
 
@@ -24,7 +25,11 @@ class MemoryJobQueue(MemoryQueues):
 
     # -- callers ----------------------------------------------------------------------------------
 
-    async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
+    async def submit(
+        self, jobs: Sequence[Job], idempotency: Idempotency | None = None, key_id: UUID | None = None
+    ) -> Submitted:
+        if key_id and not self._records.stands(key_id):
+            raise Unauthenticated(NOT_VALID)
         if idempotency and (earlier := self._records.requests.get((idempotency.owner, idempotency.key))):
             if earlier.digest != idempotency.digest:
                 raise IdempotencyKeyReused("This Idempotency-Key came before with another request.")

@@ -65,6 +65,9 @@ class Records:
             raise JobNotFound(f"There is no job {job_id}.")
         return job
 
+    def stands(self, key_id: UUID) -> bool:
+        return (key := self.keys.get(key_id)) is not None and key.revoked_at is None
+
     def store(self, after: Job, at: datetime, actor: str) -> Job:
         """The job, with the event that its change amounts to."""
         before = self.jobs.get(after.id)

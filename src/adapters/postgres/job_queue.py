@@ -44,10 +44,12 @@ class PostgresJobQueue:
 
     # -- callers ----------------------------------------------------------------------------------
 
-    async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
-        if quick_submit.is_quick(jobs) and await self._submit_quickly(jobs, idempotency):
+    async def submit(
+        self, jobs: Sequence[Job], idempotency: Idempotency | None = None, key_id: UUID | None = None
+    ) -> Submitted:
+        if quick_submit.is_quick(jobs) and await self._submit_quickly(jobs, idempotency, key_id):
             return Submitted(jobs=tuple(jobs))
-        return await self._database.run(lambda c: submitting.submit(c, jobs, idempotency))
+        return await self._database.run(lambda c: submitting.submit(c, jobs, idempotency, key_id))
 
     async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:
         return await self._database.run(lambda c: _change(c, job_id, decide, actor))
@@ -134,11 +136,13 @@ class PostgresJobQueue:
         self._counted.forget()
         return await self._database.run(lambda c: queues.set_slots(c, queue, slots))
 
-    async def _submit_quickly(self, jobs: Sequence[Job], idempotency: Idempotency | None) -> bool:
-        """A request with a key may have to wait for another one's transaction, and waits alone."""
+    async def _submit_quickly(
+        self, jobs: Sequence[Job], idempotency: Idempotency | None, key_id: UUID | None
+    ) -> bool:
+        """An idempotent request may have to wait for another one's transaction, and waits alone."""
         if len(jobs) == 1 and idempotency is None:
-            return await self._gathered(jobs[0])
-        return await quick_submit.submit(self._database, jobs, idempotency)
+            return await self._gathered(jobs[0], key_id)
+        return await quick_submit.submit(self._database, jobs, idempotency, key_id)
 
     async def _claim(self, session_id: UUID, limit: int) -> claiming.Claimed:
         return await self._database.run(lambda c: claiming.claim(c, session_id, limit))

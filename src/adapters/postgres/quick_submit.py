@@ -1,11 +1,12 @@
-"""Submitting jobs without a key in one statement: the same rows as submitting.py writes.
+"""Submitting jobs without a limit in one statement: the same rows as submitting.py writes.
 
 Jobs go as one JSON document: a document costs the client 2 µs a job, an array for each of fourteen
 columns 12 µs each.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -18,16 +19,20 @@ from domain.job import Job
 
 # coalesce(… IN …): see submitting.py. test_quick_paths.py compares both paths row by row.
 _SUBMIT: Final = """
-WITH asked AS MATERIALIZED (
+WITH standing AS MATERIALIZED (
+    SELECT count(*) = cardinality(%(keys)s::uuid[]) AS is_all FROM etl.api_key
+    WHERE id = ANY (%(keys)s::uuid[]) AND revoked_at IS NULL
+), asked AS MATERIALIZED (
     INSERT INTO etl.idempotency (owner, key, digest, job_ids)
     SELECT %(owner)s::text, %(key)s::text, %(digest)s::bytea, %(job_ids)s::uuid[]
-    WHERE %(key)s::text IS NOT NULL ON CONFLICT (owner, key) DO NOTHING RETURNING true
+    WHERE (SELECT is_all FROM standing) AND %(key)s::text IS NOT NULL
+    ON CONFLICT (owner, key) DO NOTHING RETURNING true
 ), d AS MATERIALIZED (
     SELECT * FROM json_to_recordset(%(jobs)s::json) AS d(
         id uuid, spec json, queue text, script text, labels jsonb, submitted_at timestamptz,
         submitted_by text, retry_of uuid, priority smallint, max_attempts int, not_before timestamptz,
         expires_at timestamptz)
-    WHERE %(key)s::text IS NULL OR EXISTS (SELECT FROM asked)
+    WHERE (SELECT is_all FROM standing) AND (%(key)s::text IS NULL OR EXISTS (SELECT FROM asked))
 ), named AS (
     INSERT INTO etl.queue (name)
     SELECT n.queue FROM (SELECT DISTINCT queue FROM d) n
@@ -53,44 +58,52 @@ def is_quick(jobs: Sequence[Job]) -> bool:
     return bool(jobs) and all(job.spec.concurrency is None for job in jobs)
 
 
-async def submit(database: Database, jobs: Sequence[Job], idempotency: Idempotency | None) -> bool:
-    """False where a job or its idempotency key came before: what to answer then is submitting.py's."""
-    return len(await _submitted(database, jobs, idempotency)) == len(jobs)
+async def submit(
+    database: Database, jobs: Sequence[Job], idempotency: Idempotency | None, key_id: UUID | None
+) -> bool:
+    """False where the API key does not stand, or a job or its idempotency key came before: what to answer
+    then is submitting.py's.
+    """
+    keys = {key_id} if key_id is not None else set()
+    return len(await _submitted(database, jobs, keys, idempotency)) == len(jobs)
 
 
 async def _submitted(
-    database: Database, jobs: Sequence[Job], idempotency: Idempotency | None = None
+    database: Database, jobs: Sequence[Job], keys: Collection[UUID], idempotency: Idempotency | None = None
 ) -> list[Any]:
-    """The rows of the new ones' ids."""
-    given = {**_key(idempotency, jobs), "jobs": document([_row(job) for job in jobs])}
+    """The rows of the new ones' ids: none of them unless all of the API keys stand."""
+    standing = f"{{{','.join(map(str, keys))}}}"  # as a list it costs the client three times as much
+    given = {**_key(idempotency, jobs), "keys": standing, "jobs": document([_row(job) for job in jobs])}
     return await database.at_once(_SUBMIT, given)
 
 
 class Gathered:
-    """Lone jobs without a key that come while others are being submitted share their next statement:
-    one transaction, and each caller hears of its own job alone.
+    """Lone jobs without an idempotency key that come while others are being submitted share their next
+    statement: one transaction, and each caller hears of its own job alone.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._batch: Batch[Job, bool] = Batch(self._submit, CALLERS_PATIENCE)
+        self._batch: Batch[tuple[Job, UUID | None], bool] = Batch(self._submit, CALLERS_PATIENCE)
 
-    async def __call__(self, job: Job) -> bool:
+    async def __call__(self, job: Job, key_id: UUID | None) -> bool:
         """As `submit`."""
-        return await self._batch(job)
+        return await self._batch((job, key_id))
 
-    async def _submit(self, jobs: Sequence[Job]) -> Sequence[bool | Exception]:
+    async def _submit(self, asked: Sequence[tuple[Job, UUID | None]]) -> Sequence[bool | Exception]:
+        jobs = [job for job, _ in asked]
+        keys = {key_id for _, key_id in asked if key_id is not None}
         try:
-            new = {row.job_id for row in await _submitted(self._database, jobs)}
+            new = {row.job_id for row in await _submitted(self._database, jobs, keys)}
         except EtlError:
             raise  # the database is away, for each of them
         except Exception:  # noqa: BLE001 - whatever it is about one job that spoils it for all
-            return [await self._alone(job) for job in jobs]
+            return [await self._alone(*each) for each in asked]
         return [job.id in new for job in jobs]
 
-    async def _alone(self, job: Job) -> bool | Exception:
+    async def _alone(self, job: Job, key_id: UUID | None) -> bool | Exception:
         try:
-            return await submit(self._database, [job], None)
+            return await submit(self._database, [job], None, key_id)
         except Exception as error:  # noqa: BLE001 - it is handed to the one caller
             return error
 

@@ -10,8 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.postgres import limits, locking
 from adapters.postgres.mapping import columns, document
 from application.ports.job_queue import Idempotency, Submitted
-from domain.errors import IdempotencyKeyReused
+from domain.access import NOT_VALID
+from domain.errors import IdempotencyKeyReused, Unauthenticated
 from domain.job import Job
+
+_STANDS: Final = text("SELECT FROM etl.api_key WHERE id = :id AND revoked_at IS NULL")
 
 # Waits for a request with the same key that has not committed yet, and then inserts nothing.
 _RESERVE_KEY: Final = text("""
@@ -59,8 +62,10 @@ _NAMES: Final = (
 
 
 async def submit(
-    connection: AsyncConnection, jobs: Sequence[Job], idempotency: Idempotency | None
+    connection: AsyncConnection, jobs: Sequence[Job], idempotency: Idempotency | None, key_id: UUID | None
 ) -> Submitted:
+    if key_id is not None and (await connection.execute(_STANDS, {"id": key_id})).first() is None:
+        raise Unauthenticated(NOT_VALID)
     if idempotency is not None:
         earlier = await _reserve(connection, idempotency, [job.id for job in jobs])
         if earlier is not None:

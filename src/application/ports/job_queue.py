@@ -64,12 +64,17 @@ class JobQueue(Protocol):
 
     # -- callers ----------------------------------------------------------------------------------
 
-    async def submit(self, jobs: Sequence[Job], idempotency: Idempotency | None = None) -> Submitted:
+    async def submit(
+        self, jobs: Sequence[Job], idempotency: Idempotency | None = None, key_id: UUID | None = None
+    ) -> Submitted:
         """All or none. When it has returned, the jobs survive kill -9 of every process.
 
         The same idempotency key with the same digest returns the jobs of the first request; of
         two at the same moment one waits for the other. Raises IdempotencyKeyReused if the digest
         differs.
+
+        `key_id` is the API key that the request came with. Whether it stands is asked in the same
+        transaction; raises Unauthenticated if it is revoked or unknown, and then nothing was done.
         """
 
     async def change(self, job_id: UUID, decide: Decision, actor: str) -> Job:

@@ -1,6 +1,7 @@
 """The HTTP API as one ASGI application."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from litestar import Litestar, Router
@@ -25,11 +26,12 @@ from entrypoints.http import (
     versioning,
     workers,
 )
-from entrypoints.http.auth import guard_of
+from entrypoints.http.auth import caller_of, guard_of
 from entrypoints.http.config import HttpConfig
 from entrypoints.http.front import Front
 from entrypoints.http.methods import Methods
 from entrypoints.http.problems import answer_error
+from entrypoints.http.trust import Trust
 from entrypoints.http.use_cases import UseCases
 
 BASE: Final = "/api/v1"
@@ -39,7 +41,9 @@ __all__ = ["HttpConfig", "UseCases", "create_app"]
 
 def create_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:
     """Opens nothing: whoever composes the process opens what the use cases need, before."""
-    return Front(Methods(routes_of(use_cases, config)), config, meters, tracer, use_cases.limits)
+    look_up = partial(caller_of, authenticate=use_cases.authenticate, limits=use_cases.limits)
+    routes = Trust(Methods(routes_of(use_cases, config)), look_up)
+    return Front(routes, config, meters, tracer, use_cases.limits)
 
 
 def create_watch_app(use_cases: UseCases, config: HttpConfig, meters: Meters, tracer: Tracer) -> ASGIApp:

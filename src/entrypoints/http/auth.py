@@ -11,9 +11,10 @@ from litestar.types import Guard, HTTPScope
 from application.authenticate import Authenticate
 from domain.access import Principal, Scope
 from domain.errors import Forbidden, Unauthenticated, Unavailable
+from entrypoints.http.credential import secret_of
 from entrypoints.http.limits import RequestLimits
 from entrypoints.http.operation import HttpRequest, Operation
-from entrypoints.http.refusals import TwoCredentials, WrongScheme
+from entrypoints.http.trust import presumed
 
 RECHECK_SECONDS: Final = 5.0
 """A live stream ends within so long after its key was revoked; 10 s are promised."""
@@ -33,14 +34,20 @@ def guard_of(authenticate: Authenticate, limits: RequestLimits, *, auth: bool) -
             raise Forbidden("This address is open to nobody.")
         if declared.scopes:
             scope = cast("HTTPScope", connection.scope)
-            scope["user"] = caller = await _caller(scope, authenticate, limits) if auth else ANYBODY
+            scope["user"] = caller = await whoever(scope, declared)
             await limits.count(scope, caller)
             _require_any(caller, declared.scopes)
+
+    async def whoever(scope: HTTPScope, declared: Operation) -> Principal:
+        if not auth:
+            return ANYBODY
+        on_trust = presumed(scope, authenticate) if declared.on_trust else None
+        return on_trust or await caller_of(scope, authenticate, limits)
 
     return guard
 
 
-async def _caller(scope: HTTPScope, authenticate: Authenticate, limits: RequestLimits) -> Principal:
+async def caller_of(scope: HTTPScope, authenticate: Authenticate, limits: RequestLimits) -> Principal:
     """A valid credential is let in whatever others at its address have tried."""
     try:
         return await authenticated(Headers.from_scope(scope), authenticate)
@@ -69,21 +76,6 @@ async def credential_ended(request: HttpRequest, authenticate: Authenticate) -> 
             return
         except Unavailable:
             continue
-
-
-def secret_of(headers: Headers) -> str | None:
-    """The credential. Two are refused: one of them would be checked and the other believed."""
-    bearers, keys = headers.getall("authorization", []), headers.getall("x-api-key", [])
-    if len(bearers) + len(keys) > 1:
-        raise TwoCredentials("Send one credential, once.")
-    if keys:
-        return keys[0]
-    if not bearers:
-        return None
-    scheme, _, token = bearers[0].partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise WrongScheme("Send `Authorization: Bearer TOKEN`.")
-    return token.strip()
 
 
 def _require_any(caller: Principal, scopes: tuple[Scope, ...]) -> None:

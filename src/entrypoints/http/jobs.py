@@ -34,6 +34,7 @@ from entrypoints.http.paging import PageQuery, cursor_of, key_of, page_of, unkno
 from entrypoints.http.reading import body_of, query_of
 from entrypoints.http.refusals import ParametersDisagree
 from entrypoints.http.schemas import BatchRequest, JobRequest, Retry, spec_of
+from entrypoints.http.trust import confirmed
 
 SUBMIT: Final = (Scope.JOBS_SUBMIT, Scope.JOBS_COMMAND)
 """Either opens the door; the use case asks for the one that the job needs."""
@@ -79,12 +80,14 @@ LOCATION: Final = {"Location": Header("The job.", "/api/v1/jobs/019a8e3c-5b7e-7c
     headers=KEY_HEADER,
     answers=(Answer(201, "Accepted, and durable.", JobView, headers=LOCATION | REPLAYED),),
     errors=SUBMIT_ERRORS,
+    on_trust=True,
 )
 async def submit_job(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """A `script` needs the scope `jobs:submit`, a `command` the scope `jobs:command`."""
     wanted = await body_of(request, JobRequest)
     idempotency = idempotency_of(request, wanted)
     submitted = await use_cases.submit_jobs([spec_of(wanted, _trace(request))], request.user, idempotency)
+    confirmed(request)
     return _created(submitted.jobs[0], _replayed(submitted))
 
 
@@ -100,12 +103,14 @@ async def submit_job(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     headers=KEY_HEADER,
     answers=(Answer(201, "All are accepted, and durable.", BatchView, headers=REPLAYED),),
     errors=SUBMIT_ERRORS,
+    on_trust=True,
 )
 async def submit_batch(request: HttpRequest, use_cases: Cases) -> Response[bytes]:
     """Up to 1,000 jobs; what is wrong in any of them is named, and none is accepted then."""
     wanted = await body_of(request, BatchRequest)
     specs = [spec_of(job, _trace(request)) for job in wanted.jobs]
     submitted = await use_cases.submit_batch(specs, request.user, idempotency_of(request, wanted))
+    confirmed(request)
     return answer(BatchView(jobs=[job_view(job) for job in submitted.jobs]), 201, _replayed(submitted))
 
 

@@ -62,6 +62,8 @@ class Operation:
     headers: Mapping[str, Header] = field(default_factory=dict)
     errors: tuple[type[EtlError], ...] = ()
     deprecation: Deprecation | None = None
+    on_trust: bool = False
+    """What it does, it does by a statement that asks whether the caller's key stands (trust.py)."""
 
 
 def operation(
@@ -79,6 +81,7 @@ def operation(
     headers: Mapping[str, Header] | None = None,
     errors: tuple[type[EtlError], ...] = (),
     deprecation: Deprecation | None = None,
+    on_trust: bool = False,
 ) -> Callable[[Callable[..., Any]], HTTPRouteHandler]:
     """The decorator of a handler. The handler's docstring is the operation's description."""
 
@@ -96,6 +99,7 @@ def operation(
             headers=headers or {},
             errors=errors,
             deprecation=deprecation,
+            on_trust=on_trust,
         )
         # 200 is what the router believes; every handler answers with its own status.
         told = {"operation": made, "deprecation": deprecation}

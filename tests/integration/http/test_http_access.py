@@ -5,8 +5,10 @@ import httpx
 import pytest
 from litestar import get
 from litestar.routes import HTTPRoute
+from structlog.testing import capture_logs
 
 from domain.access import Principal, Scope
+from domain.rate import Rate
 from entrypoints.http.app import HttpConfig, routes_of
 from entrypoints.http.operation import Operation
 from tests.builders import a_key
@@ -147,6 +149,54 @@ async def test_a_revoked_key_ends_at_once(api: Api, admin: httpx.AsyncClient) ->
     assert (await client.get("/api/v1/jobs")).status_code == 200
     assert (await admin.delete(f"/api/v1/keys/{made['id']}")).status_code == 204
     assert (await client.get("/api/v1/jobs")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("", '{"script": "load.py"}'),
+        ("", '{"script": "unknown.py"}'),
+        ("", '{"script": "load.py", "priority": 1000}'),
+        ("", "{"),
+        ("", '{"command": ["true"]}'),
+        ("/batch", '{"jobs": [{"script": "load.py"}]}'),
+        ("/batch", '{"jobs": []}'),
+    ],
+)
+async def test_a_caller_whose_key_has_just_been_revoked_hears_that_alone(
+    api: Api, admin: httpx.AsyncClient, path: str, body: str
+) -> None:
+    """Also where it was used a moment ago, so that it was let in without a look-up."""
+    api.failures = Rate(100, 60.0)
+    made = (await admin.post("/api/v1/keys", json={"name": "ci", "scopes": ["jobs:submit"]})).json()
+    client = await api.client(Authorization=f"Bearer {made['secret']}")
+    assert (await client.post("/api/v1/jobs", json={"script": "load.py"})).status_code == 201
+    assert (await admin.delete(f"/api/v1/keys/{made['id']}")).status_code == 204
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "again"}
+    with capture_logs() as lines:
+        refused = await client.post(f"/api/v1/jobs{path}", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (401, "unauthenticated")
+    assert refused.headers["www-authenticate"] == 'Bearer realm="etl"'
+    assert refused.headers["ratelimit"].startswith('"failures";r=99;')
+    assert [line["principal"] for line in lines if line["event"] == "request_answered"] == [None]
+    assert len(api.records.jobs) == 1
+
+
+async def test_a_revoked_key_at_its_limit_hears_that_it_is_revoked(
+    api: Api, admin: httpx.AsyncClient
+) -> None:
+    api.callers = Rate(1, 60.0)
+    made = (await admin.post("/api/v1/keys", json={"name": "ci", "scopes": ["jobs:submit"]})).json()
+    client = await api.client(Authorization=f"Bearer {made['secret']}")
+    codes = [(await client.post("/api/v1/jobs", json={"script": "load.py"})).status_code for _ in range(2)]
+    assert codes == [201, 429]
+    assert (await admin.delete(f"/api/v1/keys/{made['id']}")).status_code == 204
+    assert (await client.post("/api/v1/jobs", json={"script": "load.py"})).status_code == 401
+
+
+async def test_only_what_asks_for_the_key_by_itself_is_done_on_trust(api: Api) -> None:
+    trusting = {where for where, made in routes(api).items() if isinstance(made, Operation) and made.on_trust}
+    assert trusting == {("POST", "/api/v1/jobs"), ("POST", "/api/v1/jobs/batch")}
 
 
 async def test_a_token_opens_by_its_scopes_and_its_subject_stands_in_the_events(api: Api) -> None:

@@ -54,7 +54,7 @@ class General:
         self._database = database
 
     async def submit(self, new: Sequence[Job]) -> None:
-        await self._database.run(lambda c: submitting.submit(c, new, a_request()))
+        await self._database.run(lambda c: submitting.submit(c, new, a_request(), None))
 
     async def claim(self, session_id: UUID, limit: int) -> Sequence[Job]:
         return (await self._database.run(lambda c: claiming.claim(c, session_id, limit))).jobs

@@ -61,6 +61,41 @@ async def test_an_expired_and_a_revoked_key_open_nothing_and_are_told_the_same(w
     assert len(told) == 1
 
 
+async def test_a_caller_is_presumed_until_the_minute_is_over_if_the_key_was_found(world: World) -> None:
+    _, secret = await issue(world)("a", READ, None, ADMIN)
+    asked = authenticate(world)
+    assert asked.presumed(secret) is None
+    for _ in range(2):
+        principal = await asked(secret)
+        assert asked.presumed(secret) == principal
+        assert asked.presumed(secret + "x") is None
+        world.clock.advance(60)
+        assert asked.presumed(secret) is None
+
+
+async def test_nobody_is_presumed_once_the_key_has_expired_or_was_found_revoked(world: World) -> None:
+    _, expired = await issue(world)("a", READ, world.clock.now() + timedelta(seconds=1), ADMIN)
+    key, revoked = await issue(world)("b", READ, None, ADMIN)
+    asked = authenticate(world)
+    for secret in (expired, revoked):
+        await asked(secret)
+    world.clock.advance(1)
+    assert asked.presumed(expired) is None
+    await RevokeKey(world.access, world.clock)(key.id)
+    with pytest.raises(Unauthenticated):
+        await asked(revoked)
+    assert asked.presumed(revoked) is None
+
+
+async def test_no_more_keys_are_known_than_fit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("application.authenticate.MAX_KNOWN", 3)
+    asked = authenticate(world)
+    for n in range(7):
+        _, secret = await issue(world)(f"k{n}", READ, None, ADMIN)
+        await asked(secret)
+    assert len(asked.known) == len(asked.noted) == 1
+
+
 async def test_a_key_never_grants_more_than_its_issuer_has(world: World) -> None:
     with pytest.raises(Forbidden, match="keys:write"):
         await issue(world)("more", READ | {Scope.KEYS_WRITE}, None, ALICE)
