@@ -351,3 +351,57 @@ def test_a_write_that_took_only_a_part_is_gone_on_with(
     monkeypatch.undo()
     log.close()
     assert (path.stat().st_size, log.lost_bytes) == (2201, 0)
+
+
+def test_what_was_lost_within_a_line_is_told_in_a_line_of_its_own(tmp_path: Path) -> None:
+    path, log = writer(tmp_path, 10**6)
+    log.append(STDOUT, 0, b"abc")
+    with files_of_at_most(RECORD_BYTES):
+        log.append(STDOUT, 1, b"x" * 100)
+    log.append(STDOUT, 2, b"more\n")
+    log.close()
+    note = b"\n[etl: 39 bytes lost: they could not be written]\n"
+    assert path.read_bytes() == b"abc" + b"x" * 61 + note + b"more\n"
+    assert (log.lost_bytes, log.kept_bytes) == (39, 69)
+
+
+def test_what_was_lost_last_is_told_at_the_end(tmp_path: Path) -> None:
+    path, log = writer(tmp_path, 10**6)
+    log.append(STDOUT, 0, b"a" * 60 + b"\n")
+    with files_of_at_most(RECORD_BYTES):
+        log.append(STDOUT, 1, b"lost\n")
+    log.close()
+    assert path.read_bytes().endswith(b"los\n[etl: 2 bytes lost: they could not be written]\n")
+
+
+def test_a_note_that_was_half_written_is_followed_by_a_whole_one(tmp_path: Path) -> None:
+    path, log = writer(tmp_path, 10**6)
+    log.append(STDERR, 0, b"a\n")
+    log.append(STDOUT, 0, b"a" * 190 + b"\n")
+    for room in (2, 10):
+        with files_of_at_most(3 * RECORD_BYTES + room):
+            log.append(STDOUT, 1, b"lost\n")
+    log.append(STDOUT, 3, b"more\n")
+    log.close()
+    note = b"[etl: 9 bytes lost: they could not be written]\n"
+    assert path.read_bytes().endswith(b"l\n[etl: 4\n" + note + b"more\n")
+
+
+def test_a_part_that_goes_leaves_no_bytes_without_their_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed between: they would be read as stdout of one time."""
+    path, log = writer(tmp_path)
+    unlink = os.unlink
+    gone: list[str] = []
+
+    def tell(file: str) -> None:
+        gone.append(Path(file).suffix)
+        unlink(file)
+
+    monkeypatch.setattr(os, "unlink", tell)
+    for number in range(20):
+        log.append(STDOUT, number, b"line %d\n" % number)
+    log.close()
+    assert gone == [".log", ".idx"] * (len(gone) // 2) != []
+    assert path.exists()
