@@ -72,7 +72,7 @@ async def test_who_writes_nothing_leaves_an_empty_log(rig: Rig) -> None:
         process = await rig.start("/bin/true")
         exit_ = await process.wait()
         assert (exit_.exit_code, exit_.log_bytes, exit_.log_lost_bytes) == (0, 0, 0)
-        assert rig.log(process) == rig.log_file(process).with_suffix(".idx").read_bytes() == b""
+        assert rig.log(process) == b""
         await process.forget()
     assert (await rig.run_sh("echo word"))[1] == b"word\n"
 

@@ -21,11 +21,18 @@ class Part:
         self._log = self._index = _CLOSED
         self._index_size = 0
 
-    def open(self, flags: int = 0) -> bool:
+    def open(self) -> bool:
         """False where it cannot be; to be tried again."""
         try:
             if self._index == _CLOSED:
-                self._index = os.open(self._paths[1], _FLAGS | flags, 0o600)
+                self._index = os.open(self._paths[1], _FLAGS, 0o600)
+        except OSError:
+            return False
+        return self.begin()
+
+    def begin(self, flags: int = 0) -> bool:
+        """The log without its index, which it needs before its first byte. False where it cannot be."""
+        try:
             if self._log == _CLOSED:
                 self._log = os.open(self._paths[0], _FLAGS | flags, 0o600)
                 _say_that_it_is_written(self._log)
@@ -116,9 +123,13 @@ class LogFile:
         first = self._before or self._part
         return 0 if first is self._head else first.start - self._head.stop
 
-    def open(self, flags: int = 0) -> bool:
-        """False where it cannot be; `append` tries again. `flags` of the file besides those for appending."""
-        return self._part.open(flags)
+    def begin(self, flags: int) -> None:
+        """Makes the log, empty, if that can be; `flags` besides those for appending."""
+        self._part.begin(flags)
+
+    def open(self) -> bool:
+        """False where it cannot be; `append` tries again."""
+        return self._part.open()
 
     def append(self, stream: int, at_us: int, chunk: bytes) -> None:
         if self._unsaid_bytes and self._part.has_room():

@@ -53,7 +53,7 @@ class Pump:
         if self._bell is not None or not _are_on_one_disk(os.path.dirname(self._log), beside):
             self._begin()
             return
-        self._file.open(os.O_NONBLOCK)  # of a FIFO, which nobody may ever read, that is for the thread
+        self._file.begin(os.O_NONBLOCK)  # of a FIFO, which nobody may ever read, that is for the thread
         for descriptor in (self.stdout[0], self.stderr[0]):
             self._silent[descriptor] = ears
             ears.on(descriptor, partial(self._hear, descriptor))
