@@ -5,9 +5,10 @@ import os
 import socket
 from typing import Any, Final, TypeVar
 
-from psycopg import AsyncConnection, ConnectionInfo, OperationalError, ProgrammingError
+from psycopg import AsyncConnection, AsyncCursor, ConnectionInfo, OperationalError, ProgrammingError
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import namedtuple_row
 
 from adapters.postgres.pulse import Pulse
 from application.asking.urgency import is_urgent
@@ -58,6 +59,7 @@ class PatientConnection(AsyncConnection[Any]):
 
     _timer: asyncio.TimerHandle | None = None
     _until: float | None = None
+    _cursor: AsyncCursor[Any] | None = None
 
     async def wait(
         self,
@@ -77,6 +79,14 @@ class PatientConnection(AsyncConnection[Any]):
             self._until = None
             if doubt is not None:
                 doubt.end()
+
+    def kept_cursor(self) -> AsyncCursor[Any]:
+        """One for statement after statement, with rows as named tuples: to make one took a sixth of a short
+        statement's time.
+        """
+        if self._cursor is None or self._cursor.closed:
+            self._cursor = self.cursor(row_factory=namedtuple_row, binary=True)
+        return self._cursor
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, LiteralString, TypeVar, cast
 
-from psycopg.rows import namedtuple_row
 from sqlalchemy import Executable, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import greenlet_spawn
@@ -35,6 +34,7 @@ Work = Callable[[AsyncConnection], Awaitable[Result]]
 
 TRIES: Final = 5
 RETRY_SECONDS: Final = 0.02
+MOST_KEPT: Final = 16
 
 
 class Database:
@@ -162,9 +162,12 @@ async def _answer(driver: Any, statement: LiteralString, values: Mapping[str, An
     connection: PatientConnection = driver
     if not connection.autocommit:
         await connection.set_autocommit(True)
-    async with connection.cursor(row_factory=namedtuple_row, binary=True) as cursor:
-        await cursor.execute(statement, values, prepare=True)
-        return await cursor.fetchall()
+    cursor = connection.kept_cursor()
+    await cursor.execute(statement, values, prepare=True)
+    rows = await cursor.fetchall()
+    if len(rows) > MOST_KEPT:
+        await cursor.close()  # it would keep them until the next statement here
+    return rows
 
 
 async def _repeated(work: Callable[[], Awaitable[Result]]) -> Result:
