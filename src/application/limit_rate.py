@@ -66,7 +66,8 @@ class LimitRate:
 
     def known(self, subject: str) -> Quota:
         """Without counting, and without asking."""
-        return self._quota(self.lots.get(subject) or Lot())
+        lot = self.lots.get(subject)
+        return Quota(self.rate, self.rate.quota, 0.0) if lot is None else self._quota(lot)
 
     def _has(self, lot: Lot) -> bool:
         """Raises RateExceeded while a refusal holds."""

@@ -1,7 +1,5 @@
 """Which names can be a script's at all, before anybody looks at a file."""
 
-from pathlib import PurePosixPath
-
 from domain.errors import Place, UnknownScript
 
 MAX_NAME = 1024
@@ -18,8 +16,8 @@ def unknown_script(fault: str) -> UnknownScript:
 
 
 def _fault(script: str) -> str | None:
-    path = PurePosixPath(script)
-    if not script or not path.name:
+    parts = [part for part in script.split("/") if part not in {"", "."}]
+    if not parts:
         return "is empty; give a path relative to the scripts directory, such as `load.py`"
     if len(script) > MAX_NAME:
         return f"is longer than {MAX_NAME} characters"
@@ -27,10 +25,10 @@ def _fault(script: str) -> str | None:
         return "holds a character that is not printable"
     if "\\" in script:
         return "holds a backslash; parts of a path are separated by `/`"
-    if path.is_absolute():
+    if script.startswith("/"):
         return "is an absolute path; give it relative to the scripts directory"
-    if ".." in path.parts:
+    if ".." in parts:
         return "holds `..`; a script lies beneath the scripts directory"
-    if any(part.startswith("-") for part in path.parts):
+    if any(part.startswith("-") for part in parts):
         return "has a part that begins with `-`, which a program could take for a flag; rename it"
     return None

@@ -23,17 +23,20 @@ class FilesystemScriptCatalog:
         path = self._beneath(script)
         _check_file(path)
         # The name that was checked is the one that runs: symlinks are resolved once.
-        if path.suffix == ".py":
-            return self._python, str(path)
-        if path.suffix == ".sh":
-            return "/bin/sh", str(path)
+        if path.endswith(".py"):
+            return self._python, path
+        if path.endswith(".sh"):
+            return "/bin/sh", path
         if not os.access(path, os.X_OK):
             raise unknown_script("is neither `*.py` nor `*.sh` nor executable; set its x bit (chmod +x)")
-        return (str(path),)
+        return (path,)
 
-    def _beneath(self, script: str) -> Path:
+    def _beneath(self, script: str) -> str:
         """The real path. A symlink may point to anything in the directory, and to nothing outside of it."""
+        named = f"{self._directory}/{script}"
         try:
+            if os.path.realpath(named, strict=True) == named:
+                return named  # without a symlink on the whole way
             root = os.path.realpath(self._directory, strict=True)
             path = os.path.realpath(f"{root}/{script}", strict=True)
         except PermissionError:
@@ -44,12 +47,12 @@ class FilesystemScriptCatalog:
             raise unknown_script(f"is no file in the scripts directory; {cure}") from None
         if not path.startswith(root.rstrip("/") + "/"):
             raise unknown_script("is a symlink that leaves the scripts directory; copy the file into it")
-        return Path(path)
+        return path
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: str) -> None:
     try:
-        mode = path.lstat().st_mode
+        mode = os.lstat(path).st_mode
     except OSError:
         raise unknown_script("has just been removed from the scripts directory; put it back") from None
     if not stat.S_ISREG(mode):

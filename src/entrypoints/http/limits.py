@@ -46,7 +46,7 @@ class RequestLimits:
         rates = ((PRINCIPAL, callers), (FAILURES, failures))
         self._policy = ", ".join(
             f'"{name}";q={r.quota};w={r.seconds:.0f}' for name, r in rates if r is not None
-        )
+        ).encode()
 
     async def count(self, scope: HTTPScope, caller: Principal) -> None:
         """Raises RateExceeded. A limit that cannot be counted holds nobody up: who calls is known."""
@@ -92,7 +92,7 @@ class RequestLimits:
     def headers(self, scope: HTTPScope) -> Iterator[tuple[bytes, bytes]]:
         """Of every answer: what was counted, else what is left to the address."""
         if self._policy:
-            yield b"ratelimit-policy", self._policy.encode()
+            yield b"ratelimit-policy", self._policy
         counted = scope.get("state", {}).get(_STATE)
         if counted is None and self._failures is not None:
             counted = FAILURES, self._failures.known(self.addresses.site(scope))
