@@ -13,6 +13,7 @@ class LogWriter:
     """`marks` are the sizes of log and index after each single write: every point of a crash."""
 
     def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._log = path.open("ab", buffering=0)
         self._index = path.with_suffix(".idx").open("ab", buffering=0)
         self._runs = RunWriter()

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import datetime
 from itertools import takewhile
 from pathlib import Path
@@ -43,18 +42,6 @@ class LogPaths:
     def announce(self, host: str) -> None:
         self.host(host).parent.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         self.host(host).touch(mode=0o600)
-
-    def make_directory(self, job: Path) -> None:
-        """For the owner alone. Another thread may remove an empty parent at the same time: then again."""
-        for _ in range(100):
-            with suppress(FileNotFoundError):  # most follow another job of the same minute
-                job.mkdir(mode=_PRIVATE, exist_ok=True)
-                return
-            with suppress(FileNotFoundError):
-                self._directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-                for directory in (job.parent.parent, job.parent):
-                    directory.mkdir(mode=_PRIVATE, exist_ok=True)
-        raise FileNotFoundError(job)
 
     def remove(self, job_id: UUID) -> None:
         job = self._job(job_id)

@@ -30,9 +30,7 @@ class FilesystemLogStore:
         self._notices = LogNotices(self._size_on_disk, self._blocking)
 
     def target(self, ref: LogRef) -> Path:
-        log = self._paths.log(ref)
-        self._paths.make_directory(log.parent)
-        return log
+        return self._paths.log(ref)
 
     async def announce(self, host: str) -> None:
         await self._blocking(lambda: self._paths.announce(host))

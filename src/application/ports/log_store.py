@@ -11,7 +11,7 @@ class LogStore(Protocol):
     """Reads raise LogNotFound where the attempt has no log."""
 
     def target(self, ref: LogRef) -> Path:
-        """The file that the supervisor writes, its directory made. A sidecar index lies beside it."""
+        """The file that the supervisor makes, with its directories. A sidecar index lies beside it."""
 
     async def announce(self, host: str) -> None:
         """Workers of this host are about to write logs here."""

@@ -54,6 +54,7 @@ def test_directories_are_for_the_owner_alone(store: FilesystemLogStore, tmp_path
     umask = os.umask(0)
     try:
         target = store.target(LogRef(job_id=CHANCE.new_id(), fence=1))
+        assert LogFile(str(target), str(target.with_suffix(".idx")), 10**6).open()
     finally:
         os.umask(umask)
     made = [p for p in target.parents if p.is_relative_to(tmp_path / "logs")]
@@ -61,11 +62,31 @@ def test_directories_are_for_the_owner_alone(store: FilesystemLogStore, tmp_path
     assert {stat.S_IMODE(directory.stat().st_mode) for directory in made} == {0o700}
 
 
+def test_a_directory_that_retention_removes_beside_its_making_is_made_again(
+    store: FilesystemLogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = store.target(LogRef(job_id=CHANCE.new_id(), fence=1))
+    target.parents[1].mkdir(parents=True)
+    mkdir, removed = os.mkdir, list[str]()
+
+    def after_retention(path: str, mode: int) -> None:
+        if not removed:
+            removed.append(path)
+            target.parents[1].rmdir()
+        mkdir(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", after_retention)
+    assert LogFile(str(target), str(target.with_suffix(".idx")), 10**6).open()
+    assert removed == [str(target.parent)]
+    assert target.exists()
+
+
 async def test_a_symlink_a_fifo_and_a_directory_are_no_logs(
     store: FilesystemLogStore, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("secret")
     targets = [store.target(LogRef(job_id=OLD, fence=fence)) for fence in (1, 2, 3)]
+    targets[0].parent.mkdir(parents=True)
     targets[0].symlink_to(tmp_path / "secret")
     os.mkfifo(targets[1])
     targets[2].mkdir()
@@ -293,6 +314,7 @@ def test_of_a_log_its_head_goes_first_and_its_indexes_last(
         "1.idx",
         "1.idx.zst",
     ]
+    head.parent.mkdir(parents=True)
     for name in reversed(names):
         (head.parent / name).touch()
     gone: list[str] = []

@@ -89,7 +89,8 @@ class Rig:
         return await self.run("/bin/sh", "-c", line, self.mark, **changes)
 
     def log(self, process: SupervisedProcess) -> bytes:
-        return self.log_file(process).read_bytes()
+        file = self.log_file(process)
+        return file.read_bytes() if file.exists() else b""
 
     def log_file(self, process: SupervisedProcess) -> Path:
         return self.directory / f"{process.ref.job_id}.log"

@@ -130,7 +130,7 @@ async def test_a_scratch_directory_of_any_depth_is_removed(rig: Rig) -> None:
 
 
 async def test_attempts_are_for_the_worker_alone(rig: Rig) -> None:
-    process = await rig.start("/bin/true")
+    process = await rig.start("/bin/echo", "word")
     await process.wait()
     directory = rig.attempt_directory(process)
     assert directory.stat().st_mode & 0o777 == 0o700

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,14 +68,23 @@ async def test_who_closes_one_output_is_heard_on_the_other(rig: Rig) -> None:
     assert (exit_.exit_code, log) == (6, b"late\n")
 
 
-async def test_who_writes_nothing_leaves_an_empty_log(rig: Rig) -> None:
+async def test_who_writes_nothing_leaves_no_log(rig: Rig) -> None:
     for _ in range(20):  # by one supervisor: what listened to one attempt's pipes is not left for the next
         process = await rig.start("/bin/true")
         exit_ = await process.wait()
         assert (exit_.exit_code, exit_.log_bytes, exit_.log_lost_bytes) == (0, 0, 0)
-        assert rig.log(process) == b""
+        assert not rig.log_file(process).exists()
         await process.forget()
     assert (await rig.run_sh("echo word"))[1] == b"word\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells of any log")
+async def test_a_silent_program_that_goes_on_has_a_log_of_which_there_may_be_news(rig: Rig) -> None:
+    """Nothing tells of a log that is not there: a follower would look for it again and again."""
+    process = await rig.start_sleep()
+    await eventually(rig.log_file(process).exists)
+    process.stop()
+    assert ((await process.wait()).log_bytes, rig.log(process)) == (0, b"")
 
 
 async def test_f47_output_just_before_a_crash_is_kept(rig: Rig) -> None:
@@ -92,7 +102,8 @@ async def test_output_is_in_the_log_while_the_program_runs(rig: Rig) -> None:
 
 
 async def test_a_log_that_cannot_be_opened_is_counted_and_harms_nobody(rig: Rig) -> None:
-    launch = rig.launch("/bin/sh", "-c", "echo 12345; exit 0", log=rig.directory / "no" / "such.log")
+    (rig.directory / "file").touch()
+    launch = rig.launch("/bin/sh", "-c", "echo 12345; exit 0", log=rig.directory / "file" / "no.log")
     exit_ = await (await rig.runner.start(launch)).wait()
     assert (exit_.exit_code, exit_.log_bytes, exit_.log_lost_bytes) == (0, 0, 6)
 

@@ -10,6 +10,7 @@ from domain.log_index import RECORD_BYTES, SYSTEM, RunWriter, index_name, part_n
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
 _CLOSED: Final = -1
 _ROOM_BYTES: Final = 64 * 1024
+_TRIES: Final = 100
 
 
 class Part:
@@ -25,16 +26,9 @@ class Part:
         """False where it cannot be; to be tried again."""
         try:
             if self._index == _CLOSED:
-                self._index = os.open(self._paths[1], _FLAGS, 0o600)
-        except OSError:
-            return False
-        return self.begin()
-
-    def begin(self, flags: int = 0) -> bool:
-        """The log without its index, which it needs before its first byte. False where it cannot be."""
-        try:
+                self._index = _opened(self._paths[1])
             if self._log == _CLOSED:
-                self._log = os.open(self._paths[0], _FLAGS | flags, 0o600)
+                self._log = _opened(self._paths[0])
                 _say_that_it_is_written(self._log)
         except OSError:
             return False
@@ -86,6 +80,27 @@ class Part:
                     os.close(file)
 
 
+def _opened(path: str) -> int:
+    """Raises OSError."""
+    with suppress(FileNotFoundError):
+        return os.open(path, _FLAGS, 0o600)
+    _make_directory(os.path.dirname(path))
+    return os.open(path, _FLAGS, 0o600)
+
+
+def _make_directory(path: str) -> None:
+    """For the owner alone, and those above it. Raises OSError."""
+    for _ in range(_TRIES):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            return
+        except FileNotFoundError:  # once more too where retention has just removed one that was empty
+            _make_directory(os.path.dirname(path))
+        else:
+            return
+
+
 def _say_that_it_is_written(log: int) -> None:
     """As long as this process lives: whoever compresses logs leaves those alone that it cannot lock."""
     with suppress(OSError):  # a file system without locks has none for the other either
@@ -122,10 +137,6 @@ class LogFile:
     def _cut_bytes(self) -> int:
         first = self._before or self._part
         return 0 if first is self._head else first.start - self._head.stop
-
-    def begin(self, flags: int) -> None:
-        """Makes the log, empty, if that can be; `flags` besides those for appending."""
-        self._part.begin(flags)
 
     def open(self) -> bool:
         """False where it cannot be; `append` tries again."""

@@ -1,5 +1,6 @@
 """Carries what the program writes into its log. A thread of its own: a hung disk must not delay a kill. It is
-begun at the first byte: for a program that writes nothing, it took more processor time than all files.
+begun at the first byte, and the log with it: for a short program that writes nothing, thread and files took
+more processor time than all else.
 """
 
 import fcntl
@@ -33,7 +34,6 @@ class Pump:
     ) -> None:
         self.stdout, self.stderr = _pipe(), _pipe()
         self._file = LogFile(log, index, max_bytes)
-        self._log = log
         self._secrets = secrets
         self._bell = os.pipe() if keep else None
         self._silent: dict[int, Ears] = {}
@@ -42,21 +42,27 @@ class Pump:
         self._left_bytes = 0
         self._thread: threading.Thread | None = None
 
-    def start(self, ears: Ears, *, beside: str) -> None:
-        """To be called after the start of the program; closes this process's writing ends.
-
-        Where the log lies on the same disk as `beside`, with which this process has just dealt, it is opened
-        here, and the thread is begun once there is something to write.
-        """
+    def start(self, ears: Ears) -> None:
+        """To be called after the start of the program; closes this process's writing ends."""
         os.close(self.stdout[1])
         os.close(self.stderr[1])
-        if self._bell is not None or not _are_on_one_disk(os.path.dirname(self._log), beside):
-            self._begin()
-            return
-        self._file.begin(os.O_NONBLOCK)  # of a FIFO, which nobody may ever read, that is for the thread
         for descriptor in (self.stdout[0], self.stderr[0]):
             self._silent[descriptor] = ears
             ears.on(descriptor, partial(self._hear, descriptor))
+        if self._bell is not None:
+            self.begin()
+
+    def begin(self) -> None:
+        """Makes the log, though nothing may have been written yet, and carries. May be called again."""
+        if not self._silent:
+            return
+        while self._silent:
+            descriptor, ears = self._silent.popitem()
+            ears.off(descriptor)
+        self._maskers = {stream: LogMasker(self._secrets) for stream in (STDOUT, STDERR)}
+        self._parted = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def finish(self, seconds: float) -> None:
         """Waits for the end of both pipes. Beyond `seconds` the disk hangs, or a foreign process holds
@@ -97,7 +103,7 @@ class Pump:
 
     def _hear(self, descriptor: int, events: int) -> None:
         if events & select.POLLIN:
-            self._begin()
+            self.begin()
         else:  # its end
             self._silent.pop(descriptor).off(descriptor)
 
@@ -111,17 +117,7 @@ class Pump:
         for descriptor, events in poll.poll(0):
             if descriptor in self._silent:
                 self._hear(descriptor, events)
-        if self._silent:
-            self._begin()
-
-    def _begin(self) -> None:
-        while self._silent:
-            descriptor, ears = self._silent.popitem()
-            ears.off(descriptor)
-        self._maskers = {stream: LogMasker(self._secrets) for stream in (STDOUT, STDERR)}
-        self._parted = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.begin()
 
     def _run(self) -> None:
         self._file.open()
@@ -165,13 +161,6 @@ class Pump:
             self._file.append(stream, time.time_ns() // 1000, told)
         self._in_hand = 0
         return len(chunk)
-
-
-def _are_on_one_disk(directory: str, other: str) -> bool:
-    try:
-        return os.stat(directory).st_dev == os.stat(other).st_dev
-    except OSError:
-        return False
 
 
 def _pipe() -> tuple[int, int]:

@@ -126,6 +126,7 @@ class Supervisor:
     def _run(self) -> dict[str, Any]:
         launch = self._launch
         pump = Pump(launch.log, launch.index_file, launch.log_max_bytes, launch.secrets, keep=launch.keep)
+        self._pump = pump
         self._started = kernel.elapsed_ns()
         self._fuse.burn_until(self._deadline + FUSE_NS)
         try:
@@ -135,13 +136,13 @@ class Supervisor:
             pump.abandon()
             self._leave_the_group()
             return {**start_errors.of_the_program(self._launch.argv[0], failed.step, failed.number)}
-        pump.start(self._ears, beside=launch.attempt_directory)
+        pump.start(self._ears)
         self._ended = 0
         self._timeout_at = self._started + self._launch.timeout_ns
         self._measure_at = self._started + _FIRST_MEASURE_NS if kernel.LINUX else _NEVER
         self._poll_at = self._started + _POLL_NS if self._limits.needs_looks else _NEVER
         self._watch()
-        return self._conclude(pump, told)
+        return self._conclude(told)
 
     def _start(self, stdout: int, stderr: int) -> tuple[int, int | None]:
         """The pid, and the error pipe, if it needs one. Raises NotStarted."""
@@ -176,6 +177,7 @@ class Supervisor:
         elif now >= self._timeout_at:
             self._stop("timeout", self._launch.grace_ns)
         if now >= self._measure_at:
+            self._pump.begin()  # so that a follower can wait for news of the log of a program that is silent
             self._tree.measure()
             cost = kernel.elapsed_ns() - now
             self._measure_at = now + max(_MEASURE_NS, cost * _MEASURE_COST)
@@ -246,7 +248,7 @@ class Supervisor:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    def _conclude(self, pump: Pump, told: int | None) -> dict[str, Any]:
+    def _conclude(self, told: int | None) -> dict[str, Any]:
         self._fuse.burn_until(0)
         kills = self._limits.oom_kills
         if self._stopped is None and self._limits.memory_is_passed:
@@ -255,10 +257,10 @@ class Supervisor:
         if behind and self._launch.keep and self._stopped is None and self._tree.main_status == 0:
             self._kept = tree.names(behind)
             left = len(behind)
-            pump.part(DRAIN_SECONDS)
+            self._pump.part(DRAIN_SECONDS)
         else:
             left = self._kill()
-            pump.finish(DRAIN_SECONDS)
+            self._pump.finish(DRAIN_SECONDS)
         return {
             **verdict.of(self._launch, self._tree.main_status, told, self._stopped, kills),
             "usage": {
@@ -270,8 +272,8 @@ class Supervisor:
             "processes_left": left,
             "left_behind": len(behind),
             "kept": self._kept,
-            "log_bytes": pump.log_bytes,
-            "log_lost_bytes": pump.lost_bytes,
+            "log_bytes": self._pump.log_bytes,
+            "log_lost_bytes": self._pump.lost_bytes,
         }
 
     def _kill(self) -> int:
