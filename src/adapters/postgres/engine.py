@@ -162,7 +162,7 @@ async def _answer(driver: Any, statement: LiteralString, values: Mapping[str, An
     connection: PatientConnection = driver
     if not connection.autocommit:
         await connection.set_autocommit(True)
-    cursor = connection.kept_cursor()
+    cursor = connection.kept_cursor(statement)
     await cursor.execute(statement, values, prepare=True)
     rows = await cursor.fetchall()
     if len(rows) > MOST_KEPT:

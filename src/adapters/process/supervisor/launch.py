@@ -53,8 +53,9 @@ class Launch(NamedTuple):
 
 def write(launch: Launch, descriptor: int) -> None:
     """A descriptor and no named file: the environment may hold what must not lie on a disk."""
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(json.dumps(launch._asdict()).encode())
+    data = json.dumps(launch._asdict()).encode()
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def read(descriptor: int) -> Launch:
