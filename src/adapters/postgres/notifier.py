@@ -28,6 +28,7 @@ PING_SECONDS: Final = 15.0
 """A LISTEN on a half-open connection gives no error and no notice, for ever: so it is asked."""
 BACKOFF_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 MAX_OUTBOX: Final = 10_000
+_TELL: Final = "SELECT pg_notify(%s, %s)"
 _LOST: Final = (psycopg.Error, OSError)
 
 _log = structlog.get_logger("notifier")
@@ -118,6 +119,7 @@ class PostgresNotifier:
 
     async def _tell(self, well: Callable[[], None]) -> None:
         async with await self._connected() as connection:
+            await connection.execute("SET synchronous_commit = off")  # a hint waits for no disk
             well()
             self._own_pid = connection.info.backend_pid
             while True:
@@ -134,7 +136,7 @@ class PostgresNotifier:
         """What could not be told stays in the outbox: telling twice does no harm."""
         notices = tuple(self._outbox)
         for payload in payloads(notices):
-            await connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            await connection.kept_cursor().execute(_TELL, (CHANNEL, payload), prepare=True)
         for notice in notices:
             self._outbox.pop(notice, None)
 
