@@ -23,7 +23,7 @@ VALUES (:id, :name, :digest, :prefix, CAST(:scopes AS text[]), :created_at, :cre
 """)  # noqa: S608 - a constant
 # At once, for it is asked at every request.
 _FIND: Final = f"""
-SELECT {_COLUMNS} FROM etl.api_key WHERE digest = ANY(%(digests)s)
+SELECT {_COLUMNS} FROM etl.api_key WHERE digest = ANY(%(digests)s::bytea[])
 """  # noqa: S608 - as above
 _LIST: Final = text(f"""
 SELECT {_COLUMNS} FROM etl.api_key WHERE revoked_at IS NULL ORDER BY created_at DESC, id DESC
@@ -80,6 +80,7 @@ class PostgresAccessStore:
             await connection.execute(_USED, {"id": key_id, "at": at})
 
     async def _find(self, digests: Sequence[bytes]) -> Sequence[ApiKey | None]:
-        rows = await self._database.at_once(_FIND, {"digests": list(set(digests))})
+        wanted = mapping.array(rf"\\x{digest.hex()}" for digest in set(digests))
+        rows = await self._database.at_once(_FIND, {"digests": wanted})
         found = {key.digest: key for key in map(mapping.api_key, rows)}
         return [found.get(digest) for digest in digests]

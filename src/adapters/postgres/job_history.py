@@ -23,7 +23,7 @@ HEX_DIGITS: Final = 32
 
 # At once, for it is what callers ask most.
 _GET: Final = f"""
-SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = ANY(%(ids)s)
+SELECT {mapping.JOB} FROM {mapping.ALL_JOBS} WHERE j.id = ANY(%(ids)s::uuid[])
 """  # noqa: S608 - a constant
 _FIND: Final = text("""
 SELECT id FROM etl.job WHERE id BETWEEN :low AND :high ORDER BY id DESC LIMIT :limit
@@ -84,7 +84,7 @@ class PostgresJobHistory:
         return [row.id for row in rows]
 
     async def _get(self, job_ids: Sequence[UUID]) -> Sequence[Job | Exception]:
-        rows = await self._database.at_once(_GET, {"ids": list(set(job_ids))})
+        rows = await self._database.at_once(_GET, {"ids": mapping.array(set(job_ids))})
         found = {row.id: mapping.job(row) for row in rows}
         return [found.get(job_id) or _not_found(job_id) for job_id in job_ids]
 

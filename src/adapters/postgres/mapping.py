@@ -1,6 +1,6 @@
 """Rows to entities and back, field by field: a new field of the domain leaks nowhere until it stands here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -207,12 +207,16 @@ def document_lines(values: Sequence[object]) -> str:
     return _ENCODER.encode_lines(values).decode().removesuffix("\n")
 
 
-def key_arrays(keys: Sequence[tuple[UUID, int]]) -> dict[str, str]:
-    """The jobs and fences of attempts as PostgreSQL's text of two arrays: one of psycopg's own, made of a
-    list, takes 50 µs however short it is.
+def array(values: Iterable[object]) -> str:
+    """Ids or numbers as PostgreSQL's text of an array: one of psycopg's own, made of a list, takes 50 µs
+    however short it is.
     """
-    ids, fences = ",".join([str(job_id) for job_id, _ in keys]), ",".join([str(fence) for _, fence in keys])
-    return {"ids": f"{{{ids}}}", "fences": f"{{{fences}}}"}
+    return f"{{{','.join([str(value) for value in values])}}}"
+
+
+def key_arrays(keys: Sequence[tuple[UUID, int]]) -> dict[str, str]:
+    """The jobs and fences of attempts."""
+    return {"ids": array(job_id for job_id, _ in keys), "fences": array(fence for _, fence in keys)}
 
 
 def storable(given: Ending) -> Ending:

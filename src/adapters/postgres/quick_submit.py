@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from adapters.postgres.engine import Database
-from adapters.postgres.mapping import document
+from adapters.postgres.mapping import array, document
 from application.asking.batching import CALLERS_PATIENCE, Batch
 from application.ports.job_queue import Idempotency
 from domain.errors import EtlError
@@ -79,8 +79,7 @@ async def _submitted(
     database: Database, jobs: Sequence[Job], keys: Collection[UUID], idempotency: Idempotency | None = None
 ) -> list[Any]:
     """The rows of the new ones' ids: none of them unless all of the API keys stand."""
-    standing = f"{{{','.join(map(str, keys))}}}"  # as a list it costs the client three times as much
-    given = {"keys": standing, "jobs": document([_row(job) for job in jobs])}
+    given = {"keys": array(keys), "jobs": document([_row(job) for job in jobs])}
     if idempotency is None:
         return await database.at_once(_SUBMIT, given)
     return await database.at_once(_SUBMIT_ONCE, given | _request(idempotency, jobs))

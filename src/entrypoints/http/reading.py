@@ -12,6 +12,7 @@ import jsonschema_rs
 import msgspec
 from jsonschema_rs import ValidationErrorKind
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from domain.errors import Place
 from entrypoints.http.operation import HttpRequest
@@ -195,7 +196,7 @@ def with_plain_patterns(schema: Any) -> Any:
 def query_of(request: HttpRequest, kind: type[S]) -> S:
     """The parameters. Raises WrongParameter that names each: unknown, repeated, or of a wrong value."""
     given = _parameters(request.scope["query_string"])
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = _parameters_of(kind)
     places = [_unknown(name, fields) for name in given if name not in fields]
     values: dict[str, Any] = {}
     for name, texts in given.items():
@@ -207,6 +208,11 @@ def query_of(request: HttpRequest, kind: type[S]) -> S:
     if places:
         raise WrongParameter("The query is wrong; `errors` names each parameter.", places)
     return kind(**values)
+
+
+@cache
+def _parameters_of(kind: type[Struct]) -> Mapping[str, FieldInfo]:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 def _what_is_right(error: msgspec.ValidationError, kind: Any) -> str:
