@@ -136,7 +136,7 @@ class PostgresNotifier:
         """What could not be told stays in the outbox: telling twice does no harm."""
         notices = tuple(self._outbox)
         for payload in payloads(notices):
-            await connection.kept_cursor().execute(_TELL, (CHANNEL, payload), prepare=True)
+            await connection.kept_cursor(_TELL).execute(_TELL, (CHANNEL, payload), prepare=True)
         for notice in notices:
             self._outbox.pop(notice, None)
 
