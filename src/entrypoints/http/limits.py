@@ -55,6 +55,7 @@ class RequestLimits:
 
     async def count_failure(self, scope: HTTPScope) -> None:
         """Raises RateExceeded, and FailuresNotCounted where nobody can tell how many there were."""
+        scope["state"].pop(_STATE, None)  # was counted for somebody else, if at all
         if self._failures is not None and not await self._count(
             self._failures, self.addresses.site(scope), scope
         ):
