@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
 
 from application.ports.tracer import Span, SpanKind, Tracer
 from domain.attempt import Ending, Outcome
 from domain.job import Job
 from domain.trace import TraceContext
+
+_parsed: Final = lru_cache(1024)(TraceContext.parse)
+"""An attempt looks at it three times, and the jobs of a batch have the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class TraceAttempt:
 
 
 def _request(job: Job) -> TraceContext | None:
-    return TraceContext.parse(job.spec.traceparent)
+    return _parsed(job.spec.traceparent)
 
 
 def _error(ending: Ending | None) -> str | None:

@@ -78,7 +78,7 @@ class LogPaths:
 
     def _job(self, job_id: UUID) -> Path:
         digits = job_id.hex
-        return self._directory.joinpath(digits[:6], digits[6:8], str(job_id))
+        return Path(f"{self._directory}/{digits[:6]}/{digits[6:8]}/{job_id}")
 
 
 def _began_at(slice_: Path) -> datetime:

@@ -20,6 +20,7 @@ from adapters.process.supervisor.scratch import remove as remove_tree
 from application.ports.process_runner import Launch
 from domain.attempt import Exit, Stop, Usage
 from domain.log import LogRef
+from domain.log_index import index_name
 from domain.policy import LeftBehind
 from domain.resources import Resources
 
@@ -169,7 +170,7 @@ class RunDirectory:
             environment=means.environment(dict(launch.environment)),
             directory=str(launch.directory),
             log=str(launch.log),
-            index_file=str(launch.log.with_suffix(".idx")),
+            index_file=index_name(str(launch.log)),
             timeout_ns=int(launch.timeout_seconds * 1e9),
             grace_ns=int(launch.stop_grace_seconds * 1e9),
             deadline_ns=int(launch.deadline * 1e9),
