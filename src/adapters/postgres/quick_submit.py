@@ -86,17 +86,25 @@ async def _submitted(
 
 
 class Gathered:
-    """Lone jobs without an idempotency key that come while others are being submitted share their next
-    statement: one transaction, and each caller hears of its own job alone.
+    """Lone jobs without an idempotency key that come while another is being submitted share their next
+    statement: one transaction, and each caller hears of its own job alone. Who comes while there is
+    nobody else asks by themselves: sharing takes a task and two turns of the event loop.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._callers = 0
         self._batch: Batch[tuple[Job, UUID | None], bool] = Batch(self._submit, CALLERS_PATIENCE)
 
     async def __call__(self, job: Job, key_id: UUID | None) -> bool:
         """As `submit`."""
-        return await self._batch((job, key_id))
+        self._callers += 1
+        try:
+            if self._callers == 1:
+                return await submit(self._database, [job], None, key_id)
+            return await self._batch((job, key_id))
+        finally:
+            self._callers -= 1
 
     async def _submit(self, asked: Sequence[tuple[Job, UUID | None]]) -> Sequence[bool | Exception]:
         jobs = [job for job, _ in asked]

@@ -29,8 +29,9 @@ class Counted(Database):
 
     async def at_once(self, statement: LiteralString, values: Mapping[str, Any]) -> list[Any]:
         self.statements += 1
+        held = self.held
         rows = await super().at_once(statement, values)
-        if (held := self.held) is not None:
+        if held is not None:
             await held.wait()
         return rows
 
@@ -57,13 +58,26 @@ async def _ids(url: str) -> set[Any]:
     return {row[0] for row in rows}
 
 
-async def test_lone_jobs_that_come_together_are_one_statement_and_one_answer_each(
+async def test_lone_jobs_that_come_behind_the_first_are_one_statement_and_one_answer_each(
     database: Counted, queue: JobQueue, database_url: str
 ) -> None:
-    new = jobs(TOGETHER)
+    new = jobs(1 + TOGETHER)
     assert await _at_once(queue, *new) == [Submitted(jobs=(job,)) for job in new]
-    assert database.statements == 1
+    assert database.statements == 1 + 1
     assert await _ids(database_url) == {job.id for job in new}
+
+
+async def test_a_submit_that_hangs_holds_up_no_other(database: Counted, queue: JobQueue) -> None:
+    stuck = asyncio.create_task(queue.submit([a_job()]))
+    hanging = database.held = asyncio.Event()
+    while not database.statements:  # noqa: ASYNC110 - no event tells of a statement that has begun
+        await asyncio.sleep(0)
+    database.held, job = None, a_job()
+    async with asyncio.timeout(PATIENCE):
+        assert await queue.submit([job]) == Submitted(jobs=(job,))
+    assert not stuck.done()
+    hanging.set()
+    await stuck
 
 
 async def test_a_job_that_cannot_be_stored_fails_alone(queue: JobQueue, database_url: str) -> None:
@@ -80,7 +94,9 @@ async def test_a_job_that_came_before_is_answered_as_it_stands_and_its_neighbour
     known, fresh = a_job(), a_job()
     await queue.submit([known])
     cancelled = await queue.change(known.id, lambda job: job.cancel(NOON), "bob")
-    assert await _at_once(queue, known, fresh) == [Submitted(jobs=(cancelled,)), Submitted(jobs=(fresh,))]
+    first, *answers = await _at_once(queue, a_job(), known, fresh)
+    assert answers == [Submitted(jobs=(cancelled,)), Submitted(jobs=(fresh,))]
+    assert isinstance(first, Submitted)
 
 
 async def test_of_jobs_that_come_together_all_hear_that_the_database_is_away() -> None:
@@ -95,7 +111,7 @@ async def test_a_key_revoked_while_another_look_up_is_under_way_is_found_revoked
     await access.add(key)
     database.held = asyncio.Event()
     before = asyncio.create_task(access.find(key.digest))
-    while not database.statements:  # noqa: ASYNC110 - no event tells of a statement that has begun
+    while not database.statements:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0)
     await access.revoke(key.id, NOON)
     after = [asyncio.create_task(access.find(key.digest)) for _ in range(TOGETHER)]
