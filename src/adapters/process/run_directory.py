@@ -28,7 +28,6 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _LIMITS: Final = tuple(field.name for field in fields(Resources))
 _WORKER: Final = "worker"
 _LOCK: Final = "lock"
-_FORGOTTEN: Final = "forgotten-"
 NEVER_STARTED: Final = "The worker ended before the program could be started."
 RESTARTED: Final = "The machine was restarted while it ran."
 UNSUPERVISED: Final = "Its supervisor was killed, so nobody saw how it ended."
@@ -119,7 +118,7 @@ class RunDirectory:
     def forget(self, ref: LogRef) -> None:
         """At once or not at all: a half removed attempt would look like a lost one."""
         self.remove_scratch(ref)
-        grave = self.root / f"{_FORGOTTEN}{name_of(ref)}"
+        grave = self.root / f"{specification.FORGOTTEN}{name_of(ref)}"
         try:
             self.of(ref).rename(grave)
         except FileNotFoundError:
@@ -137,7 +136,7 @@ class RunDirectory:
 
     def tidy(self) -> None:
         """What an earlier life had begun to remove."""
-        for grave in self.root.glob(f"{_FORGOTTEN}*"):
+        for grave in self.root.glob(f"{specification.FORGOTTEN}*"):
             _remove(grave)
         for scratch in self.work.iterdir():
             if not (self.root / scratch.name).exists():

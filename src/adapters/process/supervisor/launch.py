@@ -8,6 +8,8 @@ CONTROL_SOCKET = "control.sock"
 ATTEMPT_FILE = "attempt.json"
 RESULT_FILE = "result.json"
 SPARE_SCRATCH = "scratch"
+FORGOTTEN = "forgotten-"
+"""What a directory's name begins with that no attempt has: the next start of a worker takes it away."""
 WORK_DIR_VARIABLE = "ETL_WORK_DIR"
 """Besides its use for the program, the tag by which processes without a supervisor are found."""
 

@@ -4,10 +4,8 @@ import os
 import socket
 from typing import Final
 
-from adapters.process.supervisor.launch import CONTROL_SOCKET
+from adapters.process.supervisor.launch import CONTROL_SOCKET, FORGOTTEN
 
-_PREFIX: Final = "forgotten-"
-"""As of an attempt that is being removed: what nobody has any more, the next start of a worker takes away."""
 _BACKLOG: Final = 8
 
 
@@ -23,7 +21,7 @@ class Places:
         """Its path, and the socket in it that listens. Raises OSError."""
         while True:
             self._made += 1
-            path = os.path.join(run_directory, f"{_PREFIX}{os.getpid()}-{self._made}")
+            path = os.path.join(run_directory, f"{FORGOTTEN}{os.getpid()}-{self._made}")
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:  # of another life, whose zygote had the same pid
